@@ -48,6 +48,7 @@ PLAIN = {
         "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by", "phrase_rules.by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
         "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by", "calls.reviewed_by", "calls.assigned_to", "saved_filters.owner",
+        "scorecard_versions.by", "scorecard_reviews.reviewer", "scorecard_reviews.disputed_by", "scorecard_reviews.resolved_by",
     },
     "digests and wrapped keys": {
         "layers.sha256", "audit_entries.digest", "audit_entries.previous", "destroyed_originals.sha256", "destroyed_originals.copy_sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",
@@ -57,7 +58,7 @@ PLAIN = {
         "calls.reasons", "pauses.carrier_error", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",
         "api_tokens.scopes", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
         "erasures.holds", "open_accesses.spans", "expired_data.counts", "expired_data.files",
-        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure",
+        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure", "scorecard_reviews.answers", "scorecard_reviews.answers_before",
     },
     "keyed search tokens": {"turn_index.tokens"},
 }  # fmt: skip

@@ -10,10 +10,15 @@ from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.phrases import PhraseKind, Trigger
 from callreel.domain.transcript import TranscriptKind
+from callreel.scoring.dispute import ReviewState
+from callreel.scoring.questions import Question, QuestionKind
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import transcripts
+from callreel.store.scorecards import forms, reviews
+from callreel.store.scorecards.forms import VersionRow
+from callreel.store.scorecards.reviews import ReviewRow
 from callreel.store.transcripts import phrase_rules
 from callreel.store.transcripts.phrase_rules import PhraseRuleRow
 
@@ -51,6 +56,25 @@ def a_rule(database: Database, *, at: datetime = NOON, **changes: Any) -> Phrase
     }  # fmt: skip
     with database.write() as conn:
         return phrase_rules.add(conn, {**values, **changes}, "sam", at)
+
+
+def a_review(
+    database: Database,
+    call_id: CallId,
+    reviewer: str,
+    state: ReviewState = ReviewState.DRAFT,
+    disputed_by: str = "",
+) -> ReviewRow:
+    """Insert a scorecard with one yes-or-no question of 5 points, and a review with it that has no answer yet."""
+    with database.write() as conn:
+        question = Question(1, "Greeted?", QuestionKind.YES_NO, 5)
+        card = forms.add(conn)
+        forms.add_version(conn, VersionRow(card, 1, "Service", (question,), "sam", NOON), 1)
+        added = reviews.add(conn, call_id, card, 1, reviewer)
+        finished_at = None if state is ReviewState.DRAFT else NOON
+        row = replace(added, state=state, finished_at=finished_at, disputed_by=disputed_by)
+        reviews.put(conn, row)
+    return row
 
 
 def all_calls(conn: Connection) -> list[CallRow]:

@@ -25,6 +25,8 @@ PEOPLE, AUDIT, HOOKS = "people:write", "audit:read", "webhooks:write"
 
 STRETCH = {"role": "agent", "start_ms": "0", "end_ms": "9000"}
 REASON = {"reason": "a legal request"}
+SCORECARD = {"name": "Service", "questions": [{"text": "Greeted?", "kind": "yes_no", "points": 5}]}
+ANSWERS = {"revision": 0, "answers": [{"question": 1, "points": 5, "text": "well", "moments_ms": [900]}]}
 
 
 class Route(NamedTuple):
@@ -206,6 +208,22 @@ TABLE = (
     Route("POST", "/api/v1/phrase-rules", SUPERVISORS, WRITE, 201, json={"name": "Refund", "phrases": ["refund*"]}),
     Route("PATCH", "/api/v1/phrase-rules/{rule_id}", SUPERVISORS, WRITE, json={"enabled": False}),
     Route("DELETE", "/api/v1/phrase-rules/{rule_id}", SUPERVISORS, WRITE, 204),
+    # Scorecards: the review is a draft of ada's, so others get 404
+    Route("GET", "/scorecards", SUPERVISORS, WRITE),
+    Route("GET", "/scorecards/results", SUPERVISORS, ANY_CALLS),
+    Route("GET", "/scorecards/results.csv", SUPERVISORS, ANY_CALLS),
+    Route("GET", "/api/v1/scorecards", SUPERVISORS, ANY_CALLS),
+    Route("POST", "/api/v1/scorecards", SUPERVISORS, WRITE, 201, json=SCORECARD),
+    Route("GET", "/api/v1/scorecards/results", SUPERVISORS, ANY_CALLS),
+    Route("PATCH", "/api/v1/scorecards/{scorecard_id}", SUPERVISORS, WRITE, json={"retired": True}),
+    Route("POST", "/api/v1/scorecards/{scorecard_id}/versions", SUPERVISORS, WRITE, 201, json={**SCORECARD, "base": 1}),
+    Route("GET", f"{_API_CALL}/scorecards", OWN_CALLS, READ),
+    Route("POST", f"{_API_CALL}/scorecards", SUPERVISORS, WRITE, 201, json={"scorecard_id": 1}),
+    Route("PUT", f"{_API_CALL}/scorecards/{{review_id}}", SUPERVISORS, WRITE, (200, 404), json=ANSWERS),
+    Route("DELETE", f"{_API_CALL}/scorecards/{{review_id}}", SUPERVISORS, WRITE, (204, 404)),
+    Route("POST", f"{_API_CALL}/scorecards/{{review_id}}/finish", SUPERVISORS, WRITE, (200, 404), json=ANSWERS),
+    Route("POST", f"{_API_CALL}/scorecards/{{review_id}}/dispute", OWN_CALLS, WRITE, (403, 404), json={"reason": "no"}),
+    Route("POST", f"{_API_CALL}/scorecards/{{review_id}}/resolve", SUPERVISORS, WRITE, (404, 409), json={"text": "yes"}),
     Route("GET", "/api/v1/vocabulary", SIGNED_IN, READ),
     Route("PUT", "/api/v1/vocabulary", SUPERVISORS, WRITE, json={"phrases": ["pump"]}),
 )  # fmt: skip

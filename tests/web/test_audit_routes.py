@@ -15,7 +15,9 @@ from callreel.domain.ids import RecordingSid
 from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.runtime.secret_tokens import token_hash
+from callreel.scoring.dispute import ReviewState
 from callreel.store.audit import trail
+from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import sessions as session_table
 from callreel.store.db.tables import users as user_table
 from callreel.store.db.tables import webhook_deliveries
@@ -24,6 +26,7 @@ from callreel.store.webhooks import deliveries, endpoints
 from callreel.web.auth.access import RULES, Rule
 from callreel.web.auth.origin import SAFE_METHODS
 from tests.support.fake_engine import FakeEngine
+from tests.support.rows import a_review
 from tests.support.seed import DONE, LIVE, NOON, Seed, wav_bytes
 from tests.web.conftest import PASSWORD, As
 
@@ -113,6 +116,24 @@ def a_delivery(place: Seed, engine: FakeEngine) -> None:
         )
 
 
+def a_draft(place: Seed, engine: FakeEngine) -> None:
+    a_review(place.database, DONE, "ada")
+
+
+def own_finished(place: Seed, engine: FakeEngine) -> None:
+    a_review(place.database, DONE, "sam", ReviewState.FINISHED)
+    with place.database.write() as conn:
+        ada = users.get_by_name(conn, "ada")
+        assert ada is not None
+        conn.execute(update(call_table).where(call_table.c.id == DONE).values(agent=ada.identity))
+
+
+def disputed(place: Seed, engine: FakeEngine) -> None:
+    a_review(place.database, DONE, "sam", ReviewState.DISPUTED, "maria")
+
+
+SCORED = f"{API}/scorecards"
+SCORECARD = {"name": "Service", "questions": [{"text": "Greeted?", "kind": "yes_no", "points": 5}]}
 PHRASE_RULE = {"name": "Refund", "phrases": ["refund*"]}
 REQUESTS: dict[tuple[str, str], Sent] = {
     ("POST", "/sign-in"): Sent(data={"name": "ada", "password": PASSWORD}),
@@ -222,6 +243,30 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("DELETE", "/api/v1/phrase-rules/{rule_id}"): Sent(
         before=(("POST", "/api/v1/phrase-rules", PHRASE_RULE),), details={"rule": 1}
     ),
+    ("POST", "/api/v1/scorecards"): Sent(SCORECARD, details={"version": 1, "questions": 1}),
+    ("PATCH", "/api/v1/scorecards/{scorecard_id}"): Sent(
+        {"retired": True}, prepare=a_draft, details={"retired": True}
+    ),
+    ("POST", "/api/v1/scorecards/{scorecard_id}/versions"): Sent(
+        {**SCORECARD, "base": 1}, prepare=a_draft, details={"version": 2}
+    ),
+    ("POST", SCORED): Sent(
+        {"scorecard_id": 1},
+        before=(("POST", "/api/v1/scorecards", SCORECARD),),
+        details={"scorecard": 1, "version": 1},
+    ),
+    ("DELETE", f"{SCORED}/{{review_id}}"): Sent(prepare=a_draft),
+    ("POST", f"{SCORED}/{{review_id}}/finish"): Sent(
+        {"revision": 0, "answers": [{"question": 1, "points": 5}]},
+        prepare=a_draft,
+        details={"state": "finished", "score": "100.0 %"},
+    ),
+    ("POST", f"{SCORED}/{{review_id}}/dispute"): Sent(
+        {"reason": "case 17"}, prepare=own_finished, details={"state": "disputed", "reviewer": "sam"}
+    ),
+    ("POST", f"{SCORED}/{{review_id}}/resolve"): Sent(
+        {"text": "case 17"}, prepare=disputed, details={"state": "upheld", "reviewer": "sam"}
+    ),
     ("PUT", "/api/v1/vocabulary"): Sent({"phrases": ["gauge"]}, details={"phrases": 1}),
 }
 """One request to each route that changes something. Add yours: without it, `test_route_writes_its_entry` fails."""
@@ -238,6 +283,8 @@ VALUES = {
     "redaction_id": "1",
     "endpoint_id": "1",
     "rule_id": "1",
+    "scorecard_id": "1",
+    "review_id": "1",
     "delivery_id": DELIVERY,
     "sid": SID,
 }
@@ -305,4 +352,5 @@ def test_rule_that_changes_something_needs_an_action() -> None:
         "/api/v1/softphone/token",
         "/api/v1/numbers",
         "/api/v1/consent/preview",
+        "/api/v1/calls/{call_id}/scorecards/{review_id}",
     ]

@@ -37,6 +37,8 @@ VALUES = {
     "{endpoint_id}": "1",
     "{rule_id}": "1",
     "{delivery_id}": "msg_" + "0" * 24,
+    "{scorecard_id}": "1",
+    "{review_id}": "1",
     "{sid}": "RE" + "0" * 32,
     "{sha256}": "0" * 64,
 }

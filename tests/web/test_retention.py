@@ -78,7 +78,8 @@ def test_archive_has_everything_about_a_number_and_is_redacted(signed_in: As, pl
         wav = made.read(f"{DONE}/cloud.wav")
         assert MASKED in made.read(f"{DONE}/transcript.txt").decode()
         assert not any(b"4111" in made.read(name) for name in made.namelist())
-        assert len([name for name in made.namelist() if name.startswith(f"{DONE}/")]) == 9
+        assert len([name for name in made.namelist() if name.startswith(f"{DONE}/")]) == 10
+        assert json.loads(made.read(f"{DONE}/reviews.json")) == []
     assert call["turns"][0]["text"] == MASKED
     assert wav == ada.get(f"/calls/{DONE}/layers/cloud.wav").content
     originals = ada.get(ACCESS, params={**number, "original": "true"}).content

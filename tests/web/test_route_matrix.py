@@ -41,7 +41,7 @@ from callreel.web.body_limits import limit_of
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import SoftphoneOptions
 from tests.support.installation import answering
-from tests.support.rows import a_rule
+from tests.support.rows import a_review, a_rule
 from tests.support.seed import DONE, NOON, Seed, open_seed
 from tests.web import route_table
 from tests.web.carrier_side import PUBLIC, consenting, signature_check
@@ -207,6 +207,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         changed = users.get_by_name(conn, "zoe")
         assert changed is not None
     rule = a_rule(place.database)
+    review = a_review(place.database, DONE, "ada")
     for scope in ("", *{route.scope for route in TABLE}):
         matching = [one for one in Scope if scope and fnmatch(one, scope)]
         others = [one for one in Scope if one not in matching]
@@ -219,6 +220,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         "session_id": "999999", "redaction_id": "999999",
         "person_id": str(changed.id), "technician_id": str(technician.id), "endpoint_id": str(endpoint.id),
         "delivery_id": delivery_id, "label_id": str(label.id), "filter_id": "1", "rule_id": str(rule.id),
+        "scorecard_id": str(review.scorecard_id), "review_id": str(review.id),
     }  # fmt: skip
     file = folder / "callreel.db"
     watch = sqlite3.connect(file, check_same_thread=False)

@@ -41,6 +41,7 @@ class Right(StrEnum):
     WRITE_TECHNICIANS = "technicians:write"
     WRITE_LABELS = "labels:write"
     WRITE_RULES = "phrase_rules:write"
+    WRITE_SCORECARDS = "scorecards:write"
     WRITE_PEOPLE = "people:write"
     READ_SETTINGS = "settings:read"
     WRITE_POLICY = "policy:write"
@@ -78,6 +79,7 @@ _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
     Right.WRITE_LABELS,
     Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS, Right.WRITE_RULES, Right.REVIEW_CALLS,
+    Right.WRITE_SCORECARDS,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {
@@ -107,6 +109,7 @@ _OF_SCOPE: Final[Mapping[Scope, frozenset[Right]]] = {
             Right.REVIEW_CALLS,
             Right.WRITE_LABELS,
             Right.WRITE_RULES,
+            Right.WRITE_SCORECARDS,
         }
     ),
     Scope.ERASE_CALLS: frozenset({Right.HOLD_CALLS, Right.ERASE_CALLS}),

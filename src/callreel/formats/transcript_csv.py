@@ -29,7 +29,7 @@ def transcript_csv(
 
     The rows of pauses have no role. Without `byte_order_mark` Excel assumes the legacy encoding of its locale; most programs need none.
     """
-    lines = _Lines()
+    lines = Lines()
     rows = csv.writer(lines)
     rows.writerow(COLUMNS)
     waiting = [*pauses]
@@ -49,7 +49,7 @@ def _pause_row(pause: Paused) -> list[object]:
     return [pause.start_ms, "" if pause.end_ms is None else pause.end_ms, "", "", TEXT, ""]
 
 
-class _Lines:
+class Lines:
     """The file that the csv module writes to."""
 
     def __init__(self) -> None:

@@ -19,6 +19,7 @@ from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
 from callreel.review.exports import Format, export_transcript
 from callreel.review.summary import call_summary, layer_names
 from callreel.runtime.clock import Clock
+from callreel.scorecards.summary import call_reviews
 from callreel.store.audio.silenced_layer import silenced_range
 from callreel.store.audit.pending import describe
 from callreel.store.calls import layers
@@ -82,7 +83,7 @@ class SubjectAccess:
         *,
         original: bool,
     ) -> Iterator[bytes]:
-        """A ZIP file of the `found` calls with their transcripts, notes and audio, and of the phone book's entry and saved filters, in pieces.
+        """A ZIP file of the `found` calls with their transcripts, notes, reviews and audio, and of the phone book's entry and saved filters, in pieces.
 
         Without `original` it is redacted, and `silences` says what is silent.
         """
@@ -95,12 +96,14 @@ class SubjectAccess:
                 with self._database.read() as conn:
                     document = call_summary(conn, call_id, words=True, machine=True, original=original)
                     text = export_transcript(conn, call_id, Format.TEXT, names, original=original)
+                    reviews: list[Json] = [*call_reviews(conn, call_id, None)]
                     files = layers.of_call(conn, call_id)
                     silent = {} if original else silences(conn, call_id)
                 if document is None:
                     continue  # erased meanwhile
                 made.writestr(f"{call_id}/call.json", _json(document))
                 made.writestr(f"{call_id}/transcript.txt", text or "")
+                made.writestr(f"{call_id}/reviews.json", _json(reviews))
                 yield outlet.taken()
                 for name, file in zip(layer_names(files), files, strict=True):
                     if file.state is LayerState.RECORDING:

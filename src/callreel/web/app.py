@@ -54,6 +54,9 @@ from callreel.web.pages import phrase_rules as phrase_rule_page
 from callreel.web.pages import webhooks as webhook_page
 from callreel.web.pages.render import STATIC, Renderer
 from callreel.web.pages.static_files import CompressedFiles
+from callreel.web.scorecards import forms as scorecard_forms
+from callreel.web.scorecards import results as scorecard_results
+from callreel.web.scorecards import reviews as scorecard_reviews
 
 __all__ = ["WebContext", "WebOptions", "create_app"]
 
@@ -62,7 +65,7 @@ _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, provider, second_factor, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, bulk, labels, saved_filters, triage, people, tokens, softphone,
     engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
-    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall,
+    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall, scorecard_results, scorecard_forms, scorecard_reviews,
 )  # fmt: skip
 
 

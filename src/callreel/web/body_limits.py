@@ -41,10 +41,22 @@ LARGER: Final = (
     ("PUT", compile_path("/api/v1/vocabulary")[0], BodyLimit(1 << 19, items=2_000)),
     ("PUT", compile_path("/api/v1/consent")[0], BodyLimit(1 << 19, depth=6, items=6_000)),
     ("POST", compile_path("/api/v1/consent/preview")[0], BodyLimit(1 << 19, depth=7, items=6_000)),
+    ("POST", compile_path("/api/v1/scorecards")[0], BodyLimit(1 << 17, items=500)),
+    ("POST", compile_path("/api/v1/scorecards/{scorecard_id}/versions")[0], BodyLimit(1 << 17, items=500)),
+    (
+        "PUT",
+        compile_path("/api/v1/calls/{call_id}/scorecards/{review_id}")[0],
+        BodyLimit(1 << 19, items=1_000),
+    ),
+    (
+        "POST",
+        compile_path("/api/v1/calls/{call_id}/scorecards/{review_id}/{step}")[0],
+        BodyLimit(1 << 19, items=1_000),
+    ),
     ("POST", compile_path("/api/v1/consent/sounds")[0], BodyLimit(1 << 20)),
 )
 """Routes with another limit: a revision has up to 1,000 changes, the vocabulary up to 1,000 phrases, the recording policy up
-to 100 rules."""
+to 100 rules, a scorecard and its review up to 40 questions, each with ten moments."""
 
 
 def limit_of(method: str, path: str) -> BodyLimit:

@@ -17,6 +17,8 @@ from callreel.review.notes import Notes
 from callreel.review.redacting import Redacting
 from callreel.review.role_swap import RoleSwaps
 from callreel.review.triage import Triage
+from callreel.scorecards.forms import Scorecards
+from callreel.scorecards.reviewing import Reviewing
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.web.auth.auditor import Auditor
@@ -100,6 +102,14 @@ async def _triage(context: Context) -> Triage:
     return Triage(context.database, context.publisher, context.clock)
 
 
+async def _scorecards(context: Context) -> Scorecards:
+    return Scorecards(context.database, context.clock)
+
+
+async def _reviewing(context: Context) -> Reviewing:
+    return Reviewing(context.database, context.clock)
+
+
 async def _corrections(context: Context) -> Corrections:
     return Corrections(context.database, context.publisher, context.clock)
 
@@ -125,6 +135,8 @@ Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
 CallLabels = Annotated[Labeling, Depends(_labels)]
 CallTriage = Annotated[Triage, Depends(_triage)]
+ScorecardForms = Annotated[Scorecards, Depends(_scorecards)]
+CallReviews = Annotated[Reviewing, Depends(_reviewing)]
 CallCorrections = Annotated[Corrections, Depends(_corrections)]
 CallRoles = Annotated[RoleSwaps, Depends(_roles)]
 CallRedactions = Annotated[Redacting, Depends(_redacting)]

@@ -29,6 +29,9 @@ from callreel.review.redacting import RedactionError
 from callreel.review.role_swap import LiveRolesError
 from callreel.review.triage import AssigneeError, LiveReviewError
 from callreel.review.turn_edits import CorrectionError
+from callreel.scorecards.forms import NoScorecardError, ScorecardError, StaleVersionError
+from callreel.scorecards.results import TooManyResultsError
+from callreel.scorecards.reviewing import NoReviewError, OthersCallError, ReviewStateError
 from callreel.store.audio.peaks import PeaksError
 from callreel.store.calls.labels import LabelTakenError
 from callreel.store.people.technicians import TakenError
@@ -73,9 +76,12 @@ class RequestConflictError(CallreelError):
 
 _STATUS: Final[dict[type[CallreelError], int]] = {
     OthersNoteError: 403,
+    OthersCallError: 403,
     RetentionLabelError: 403,
     NoCallError: 404,
     NoLabelError: 404,
+    NoReviewError: 404,
+    NoScorecardError: 404,
     ConflictError: 409,
     ErasureRefusedError: 409,
     HeldNoteError: 409,
@@ -87,6 +93,8 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     PauseError: 409,
     RedactionError: 409,
     RequestConflictError: 409,
+    ReviewStateError: 409,
+    StaleVersionError: 409,
     TakenError: 409,
     AssigneeError: 422,
     CorrectionError: 422,
@@ -98,6 +106,8 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     PasswordError: 422,
     PeaksError: 422,
     ReasonError: 422,
+    ScorecardError: 422,
+    TooManyResultsError: 422,
 }
 """The errors of use cases that a client can cause. Any other error is ours: 500."""
 

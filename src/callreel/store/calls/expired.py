@@ -31,6 +31,7 @@ from callreel.store.db.tables import (
     transcripts,
     turn_index,
 )
+from callreel.store.scorecards import reviews
 
 _TEXT = (transcripts, finals, turn_index, notes, live_scores, phrase_alerts, topics)
 _SPOKEN = (EventKind.FINAL, EventKind.NOTE, EventKind.PHRASE_ALERT)
@@ -134,12 +135,16 @@ def delete_layers(conn: Connection, call_id: CallId) -> dict[str, Json]:
 
 
 def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
-    """Delete transcripts with their corrections, notes, phrase alerts, the topic and the events of these; returns how many of each."""
+    """Delete transcripts with their corrections, notes, phrase alerts, the topic, the events of these, and the texts of reviews.
+
+    Returns how many of each.
+    """
     counts: dict[str, Json] = {
         table.name: conn.execute(delete(table).where(table.c.call_id == call_id)).rowcount for table in _TEXT
     }
     quoted = live_events.c.call_id == call_id, live_events.c.kind.in_(_SPOKEN)
     counts["live_events"] = conn.execute(delete(live_events).where(*quoted)).rowcount
+    counts["scorecard_reviews"] = reviews.blank_texts(conn, call_id)
     return {name: count for name, count in counts.items() if count}
 
 

@@ -42,6 +42,10 @@ from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.domain.webhook import DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
+from callreel.scoring.dispute import ReviewState
+from callreel.scoring.questions import Question
+from callreel.scoring.score import Answer as ScoreAnswer
+from callreel.scoring.score import Remark
 from callreel.store.db.types import (
     Enumerated,
     Integer,
@@ -616,6 +620,51 @@ phrase_alerts = _table(
     UniqueConstraint("call_id", "rule_id", "place"),
 )
 
+# Scorecards: `store/scorecards`. A version never changes; the greatest number is in force. `last_key` is of their questions.
+scorecards = _table(
+    "scorecards",
+    Column("id", LargeInteger, primary_key=True),
+    Column("last_key", Integer, nullable=False),
+    Column("retired", Boolean, nullable=False),
+)
+
+scorecard_versions = _table(
+    "scorecard_versions",
+    Column("scorecard_id", LargeInteger, ForeignKey("scorecards.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", SealedText("scorecard_versions.name"), nullable=False),
+    Column("questions", SealedJson("scorecard_versions.questions", tuple[Question, ...]), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+)
+
+# Reviews of calls with scorecards. `answers` has figures only; what people wrote is in `remarks`, `dispute` and `resolution`.
+scorecard_reviews = _table(
+    "scorecard_reviews",
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(index=False),
+    Column("scorecard_id", LargeInteger, ForeignKey("scorecards.id"), nullable=False, index=True),
+    Column("version", Integer, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("state", Enumerated(ReviewState), nullable=False),
+    # Counts the saves of a draft, so that one page does not overwrite what another saved.
+    Column("revision", Integer, nullable=False),
+    Column("answers", Structured(tuple[ScoreAnswer, ...]), nullable=False),
+    Column("remarks", SealedJson("scorecard_reviews.remarks", tuple[Remark, ...]), nullable=False),
+    Column("finished_at", UTCDateTime),
+    Column("dispute", SealedText("scorecard_reviews.dispute"), nullable=False),
+    Column("disputed_by", Text, nullable=False),
+    Column("disputed_at", UTCDateTime),
+    Column("resolution", SealedText("scorecard_reviews.resolution"), nullable=False),
+    Column("resolved_by", Text, nullable=False),
+    Column("resolved_at", UTCDateTime),
+    # Before a supervisor changed them; NULL if none did.
+    Column("answers_before", Structured(tuple[ScoreAnswer, ...])),
+    UniqueConstraint("call_id", "scorecard_id", "reviewer"),
+    # Ids are never reused: a page may still show a discarded draft.
+    sqlite_autoincrement=True,
+)
+
 # The searchable text, one row for each displayed turn. On SQLite triggers keep `turn_fts`, made by a migration, in step
 # with `tokens`; on PostgreSQL `tokens` is a tsvector with an index.
 turn_index = _table(
@@ -702,8 +751,6 @@ redactions = _table(
     Column("at", UTCDateTime, nullable=False),
     Column("removed_by", Text),
     Column("removed_at", UTCDateTime),
-    # Ids are never reused: a page may still show a deleted one.
-    sqlite_autoincrement=True,
 )
 
 # Originals of redacted files, replaced by silenced copies: the proof that they were destroyed.

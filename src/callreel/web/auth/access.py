@@ -66,6 +66,7 @@ class Rule:
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
 _HOLD, _ERASE, _HOOKS = Right.HOLD_CALLS, Right.ERASE_CALLS, Right.WRITE_WEBHOOKS
 _LABELS = Right.WRITE_LABELS
+_SCORED: Final = "/api/v1/calls/{call_id}/scorecards"
 
 RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/health", open=True),
@@ -253,6 +254,32 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET POST", "/api/v1/phrase-rules", Right.WRITE_RULES, audit=Did.PHRASE_RULE_ADDED),
     Rule("PATCH", "/api/v1/phrase-rules/{rule_id}", Right.WRITE_RULES, audit=Did.PHRASE_RULE_CHANGED),
     Rule("DELETE", "/api/v1/phrase-rules/{rule_id}", Right.WRITE_RULES, audit=Did.PHRASE_RULE_REMOVED),
+    # Scorecards
+    Rule("GET", "/scorecards", Right.WRITE_SCORECARDS),
+    Rule("GET", "/scorecards/results", Right.READ_ALL_CALLS),
+    Rule("GET", "/scorecards/results.csv", Right.READ_ALL_CALLS, audit=Did.EXPORTED),
+    Rule("GET", "/api/v1/scorecards", Right.READ_ALL_CALLS),
+    Rule("POST", "/api/v1/scorecards", Right.WRITE_SCORECARDS, audit=Did.SCORECARD_ADDED),
+    Rule("GET", "/api/v1/scorecards/results", Right.READ_ALL_CALLS),
+    Rule("PATCH", "/api/v1/scorecards/{scorecard_id}", Right.WRITE_SCORECARDS, audit=Did.SCORECARD_CHANGED),
+    Rule(
+        "POST",
+        "/api/v1/scorecards/{scorecard_id}/versions",
+        Right.WRITE_SCORECARDS,
+        audit=Did.SCORECARD_CHANGED,
+    ),
+    Rule("GET", _SCORED, _READ, audit=Did.CALL_VIEWED, merged=True),
+    Rule("POST", _SCORED, Right.REVIEW_CALLS, audit=Did.SCORING_BEGUN),
+    Rule(
+        "PUT",
+        f"{_SCORED}/{{review_id}}",
+        Right.REVIEW_CALLS,
+        unaudited="a draft, saved while its author types; its beginning and its end have entries",
+    ),
+    Rule("DELETE", f"{_SCORED}/{{review_id}}", Right.REVIEW_CALLS, audit=Did.SCORING_DISCARDED),
+    Rule("POST", f"{_SCORED}/{{review_id}}/finish", Right.REVIEW_CALLS, audit=Did.SCORED),
+    Rule("POST", f"{_SCORED}/{{review_id}}/dispute", _WRITE, audit=Did.SCORE_DISPUTED),
+    Rule("POST", f"{_SCORED}/{{review_id}}/resolve", Right.REVIEW_CALLS, audit=Did.SCORE_RESOLVED),
     # Engines
     Rule("GET", "/api/v1/engines", Right.READ_ALL_CALLS),
     Rule("GET", "/api/v1/vocabulary", _READ),

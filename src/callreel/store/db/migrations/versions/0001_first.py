@@ -459,6 +459,43 @@ def upgrade() -> None:
         sa.UniqueConstraint("call_id", "rule_id", "place"),
     )
     op.create_table(
+        "scorecards",
+        sa.Column("id", _LARGE, primary_key=True),
+        sa.Column("last_key", sa.Integer, nullable=False),
+        sa.Column("retired", sa.Boolean, nullable=False),
+    )
+    op.create_table(
+        "scorecard_versions",
+        sa.Column("scorecard_id", _LARGE, sa.ForeignKey("scorecards.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("questions", _JSON, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+    )
+    op.create_table(
+        "scorecard_reviews",
+        sa.Column("id", _LARGE, primary_key=True),
+        _of_call(index=False),
+        sa.Column("scorecard_id", _LARGE, sa.ForeignKey("scorecards.id"), nullable=False, index=True),
+        sa.Column("version", sa.Integer, nullable=False),
+        sa.Column("reviewer", sa.String, nullable=False),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+        sa.Column("answers", _JSON, nullable=False),
+        sa.Column("remarks", _JSON, nullable=False),
+        sa.Column("finished_at", _TIME),
+        sa.Column("dispute", sa.String, nullable=False),
+        sa.Column("disputed_by", sa.String, nullable=False),
+        sa.Column("disputed_at", _TIME),
+        sa.Column("resolution", sa.String, nullable=False),
+        sa.Column("resolved_by", sa.String, nullable=False),
+        sa.Column("resolved_at", _TIME),
+        sa.Column("answers_before", _JSON),
+        sa.UniqueConstraint("call_id", "scorecard_id", "reviewer"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "turn_index",
         sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),

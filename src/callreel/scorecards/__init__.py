@@ -1,0 +1,1 @@
+"""Reviewing calls with scorecards: forms and their versions, reviews, disputes, results."""

@@ -1,0 +1,228 @@
+"""Reviews of calls: drafts, finished reviews, disputes by the call's agent, and what supervisors decide about them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from callreel.domain.call import CallState
+from callreel.domain.errors import CallreelError
+from callreel.domain.ids import CallId
+from callreel.runtime.clock import Clock
+from callreel.scorecards.forms import NoScorecardError, ScorecardError
+from callreel.scoring.dispute import ReviewState, Step, after
+from callreel.scoring.questions import Question
+from callreel.scoring.score import (
+    LONGEST_REMARK,
+    Answer,
+    Remark,
+    checked_answers,
+    checked_remarks,
+    percent,
+    score_of,
+    unanswered,
+)
+from callreel.store.audit.pending import describe
+from callreel.store.calls import calls, holds
+from callreel.store.db.database import Database
+from callreel.store.scorecards import forms, reviews
+from callreel.store.scorecards.forms import VersionRow
+from callreel.store.scorecards.reviews import ReviewRow
+
+MOST_REVIEWS = 20
+"""Of one call, drafts included."""
+
+
+class NoReviewError(CallreelError):
+    """There is no such review, or it is somebody else's draft."""
+
+
+class ReviewStateError(CallreelError):
+    """The state of the review or of its call does not allow this."""
+
+
+class OthersCallError(CallreelError):
+    """Only the agent of the call disputes its reviews, and another person resolves the dispute."""
+
+
+class Reviewing:
+    """Of existing calls. Blocking; safe from any thread."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def start(self, call_id: CallId, scorecard_id: int, by: str) -> ReviewRow:
+        """The review of this call by this person: a draft of the newest version, unless there is one.
+
+        Raises NoCallError, NoScorecardError, ReviewStateError.
+        """
+        with self._database.write() as conn:
+            call = calls.locked(conn, call_id)
+            if call.state is CallState.LIVE:
+                raise ReviewStateError("the call can be reviewed when it has ended")
+            for row in reviews.of_call(conn, call_id):
+                if (row.scorecard_id, row.reviewer) == (scorecard_id, by):
+                    return row
+            card, version = forms.get(conn, scorecard_id), forms.newest(conn).get(scorecard_id)
+            if card is None or version is None:
+                raise NoScorecardError("there is no such scorecard")
+            if card.retired:
+                raise ReviewStateError("the scorecard is retired: choose another one")
+            if reviews.count(conn, call_id) >= MOST_REVIEWS:
+                raise ReviewStateError(f"a call has at most {MOST_REVIEWS} reviews")
+            row = reviews.add(conn, call_id, scorecard_id, version.number, by)
+            describe(subject=str(row.id), scorecard=scorecard_id, version=row.version)
+        return row
+
+    def save(
+        self,
+        call_id: CallId,
+        review_id: int,
+        revision: int,
+        answers: Sequence[Answer],
+        remarks: Sequence[Remark],
+        by: str,
+        *,
+        finish: bool = False,
+    ) -> ReviewRow:
+        """Save one's draft, which must still have this revision; with `finish` it is finished, if every question is answered.
+
+        Raises NoReviewError, ReviewStateError, ScorecardError.
+        """
+        with self._database.write() as conn:
+            row, version = self._mine(conn, call_id, review_id, by)
+            state = _state_after(row, Step.FINISH if finish else Step.SAVE)
+            if row.revision != revision:
+                raise ReviewStateError("the draft was saved from another page meanwhile: reload this page")
+            row = replace(
+                row,
+                state=state,
+                revision=revision + 1,
+                answers=_answers(version.questions, answers, complete=finish),
+                remarks=_remarks(version.questions, remarks),
+                finished_at=self._clock.now() if finish else None,
+            )
+            reviews.put(conn, row)
+            _describe(row, version)
+        return row
+
+    def discard(self, call_id: CallId, review_id: int, by: str) -> None:
+        """Delete one's draft. Raises NoReviewError, ReviewStateError."""
+        with self._database.write() as conn:
+            row, _ = self._mine(conn, call_id, review_id, by)
+            if row.state is not ReviewState.DRAFT:
+                raise ReviewStateError("a finished review cannot be discarded")
+            if holds.current(conn, call_id) is not None:
+                raise ReviewStateError("the call is on legal hold: its drafts cannot be discarded")
+            reviews.remove(conn, review_id)
+
+    def dispute(self, call_id: CallId, review_id: int, reason: str, by: str, identity: str) -> ReviewRow:
+        """Dispute a finished review, as the agent of the call. Raises NoReviewError, OthersCallError, ReviewStateError,
+        ScorecardError.
+        """
+        reason = _text("the reason", reason)
+        with self._database.write() as conn:
+            call = calls.locked(conn, call_id)
+            row, version = _visible(conn, call_id, review_id, by)
+            if call.agent != identity:
+                raise OthersCallError("only the agent of the call can dispute its reviews")
+            row = replace(
+                row,
+                state=_state_after(row, Step.DISPUTE),
+                dispute=reason,
+                disputed_by=by,
+                disputed_at=self._clock.now(),
+            )
+            reviews.put(conn, row)
+            _describe(row, version)
+        return row
+
+    def resolve(
+        self, call_id: CallId, review_id: int, text: str, answers: Sequence[Answer] | None, by: str
+    ) -> ReviewRow:
+        """Uphold a disputed review, or with `answers` change it to these.
+
+        Raises NoReviewError, OthersCallError, ReviewStateError, ScorecardError.
+        """
+        text = _text("the explanation", text)
+        with self._database.write() as conn:
+            calls.locked(conn, call_id)
+            row, version = _visible(conn, call_id, review_id, by)
+            state = _state_after(row, Step.UPHOLD if answers is None else Step.CHANGE)
+            if row.disputed_by == by:
+                raise OthersCallError("another person resolves your dispute")
+            resolved = replace(
+                row, state=state, resolution=text, resolved_by=by, resolved_at=self._clock.now()
+            )
+            if answers is not None:
+                changed = _answers(version.questions, answers, complete=True)
+                if changed == row.answers:
+                    raise ScorecardError("no answer is changed: change one, or uphold the review")
+                resolved = replace(resolved, answers=changed, answers_before=row.answers)
+            reviews.put(conn, resolved)
+            _describe(resolved, version)
+        return resolved
+
+    def _mine(
+        self, conn: Connection, call_id: CallId, review_id: int, by: str
+    ) -> tuple[ReviewRow, VersionRow]:
+        calls.locked(conn, call_id)
+        row, version = _visible(conn, call_id, review_id, by)
+        if row.reviewer != by:
+            raise ReviewStateError("a finished review can only be disputed by the agent of the call")
+        return row, version
+
+
+def _visible(conn: Connection, call_id: CallId, review_id: int, by: str) -> tuple[ReviewRow, VersionRow]:
+    row = reviews.get(conn, call_id, review_id)
+    if row is None or (row.state is ReviewState.DRAFT and row.reviewer != by):
+        raise NoReviewError("there is no such review")
+    key = (row.scorecard_id, row.version)
+    return row, forms.versions(conn, [key])[key]
+
+
+def _state_after(row: ReviewRow, step: Step) -> ReviewState:
+    state = after(row.state, step)
+    if state is None:
+        raise ReviewStateError(f"this is not possible with a review in the state {row.state.value}")
+    return state
+
+
+def _answers(
+    questions: Sequence[Question], answers: Sequence[Answer], *, complete: bool
+) -> tuple[Answer, ...]:
+    try:
+        checked = checked_answers(questions, answers)
+    except ValueError as error:
+        raise ScorecardError(str(error)) from None
+    missing = unanswered(questions, checked) if complete else []
+    if missing:
+        raise ScorecardError(f"answer every question first; missing: {', '.join(map(str, missing))}")
+    return checked
+
+
+def _remarks(questions: Sequence[Question], remarks: Sequence[Remark]) -> tuple[Remark, ...]:
+    try:
+        return checked_remarks(questions, remarks)
+    except ValueError as error:
+        raise ScorecardError(str(error)) from None
+
+
+def _text(what: str, text: str) -> str:
+    text = text.strip()
+    if not 1 <= len(text) <= LONGEST_REMARK:
+        raise ScorecardError(f"{what} has 1 to {LONGEST_REMARK} characters, got {len(text)}")
+    return text
+
+
+def _describe(row: ReviewRow, version: VersionRow) -> None:
+    share = percent(score_of(version.questions, row.answers).share)
+    describe(
+        subject=str(row.id),
+        scorecard=row.scorecard_id,
+        version=row.version,
+        reviewer=row.reviewer,
+        state=row.state.value,
+        score="none" if share is None else f"{share} %",
+    )

@@ -1,0 +1,1 @@
+"""The rules of scorecards: questions, points, comparison of reviews, disputes, results. Pure."""

@@ -1,0 +1,1 @@
+"""Scorecards and reviews of calls, as rows."""

@@ -1,0 +1,1 @@
+"""Routes of scorecards: the forms, the reviews of a call, the results."""

@@ -1,0 +1,311 @@
+"""Scorecards by the API: forms and versions, reviews and who sees them, comparisons, disputes, results, erasure, limits."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from httpx2 import Response
+
+from callreel.scorecards import forms, results, reviewing
+from callreel.store.calls import erasures, expired, holds
+from callreel.store.db.tables import scorecard_reviews
+from callreel.store.scorecards import reviews
+from tests.support.seed import DONE, LIVE, NOON, SUSPECT, Seed
+from tests.web.conftest import As
+
+FORMS = "/api/v1/scorecards"
+REVIEWS = f"/api/v1/calls/{DONE}/scorecards"
+GREETED = {"text": "Greeted?", "kind": "yes_no", "points": 5}
+EMPATHY = {"text": "Empathy", "kind": "scale", "points": 10}
+DISCLOSED = {"text": "Disclosed the recording?", "kind": "yes_no", "points": 5, "critical": True}
+ADVICE = {"text": "What to do better?", "kind": "text"}
+CARD = {"name": "Service", "questions": [GREETED, EMPATHY, DISCLOSED, ADVICE]}
+GOOD: list[dict[str, Any]] = [
+    {"question": 1, "points": 5},
+    {"question": 2, "points": 7, "text": "kind", "moments_ms": [4200, 900]},
+    {"question": 3, "not_applicable": True},
+    {"question": 4, "text": "Speak more slowly."},
+]  # 12 of 15 points
+FAILED: list[dict[str, Any]] = [
+    {"question": 1, "points": 5},
+    {"question": 2, "points": 7},
+    {"question": 3, "points": 0},
+]
+
+
+def made(browser: TestClient, **changes: Any) -> dict[str, Any]:
+    answer = browser.post(FORMS, json={**CARD, **changes})
+    assert answer.status_code == 201, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def begun(browser: TestClient, scorecard_id: int = 1, path: str = REVIEWS) -> dict[str, Any]:
+    answer = browser.post(path, json={"scorecard_id": scorecard_id})
+    assert answer.status_code == 201, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def finished(browser: TestClient, answers: list[dict[str, Any]], path: str = REVIEWS) -> dict[str, Any]:
+    draft = begun(browser, path=path)
+    answer = browser.post(
+        f"{path}/{draft['id']}/finish", json={"revision": draft["revision"], "answers": answers}
+    )
+    assert answer.status_code == 200, answer.text
+    document: dict[str, Any] = answer.json()
+    return document
+
+
+def refused(answer: Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    message: str = answer.json()["error"]["message"]
+    return message
+
+
+def test_editing_makes_the_next_version_and_reviews_keep_theirs(signed_in: As) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    first = made(sam)
+    assert (first["version"], [one["key"] for one in first["questions"]]) == (1, [1, 2, 3, 4])
+    review = begun(sam)
+    edited = {
+        "name": "Service 2",
+        "questions": [{**EMPATHY, "key": 2}, {**GREETED, "text": "Bye?"}],
+        "base": 1,
+    }
+    second = ada.post(f"{FORMS}/1/versions", json=edited).json()
+    assert (second["version"], second["by"], [one["key"] for one in second["questions"]]) == (
+        2,
+        "ada",
+        [2, 5],
+    )
+    assert "version 2 by now" in refused(sam.post(f"{FORMS}/1/versions", json=edited), 409)
+    assert begun(sam)["id"] == review["id"]
+    assert begun(sam)["questions"] == first["questions"]
+    assert begun(ada)["name"] == "Service 2"
+    [listed] = sam.get(FORMS).json()["scorecards"]
+    assert listed == second
+
+
+def test_retired_scorecard_is_not_used_for_new_reviews(signed_in: As) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    made(sam)
+    review = begun(sam)
+    assert sam.patch(f"{FORMS}/1", json={"retired": True}).json()["retired"] is True
+    assert "retired" in refused(ada.post(REVIEWS, json={"scorecard_id": 1}), 409)
+    assert begun(sam)["id"] == review["id"]
+    sam.patch(f"{FORMS}/1", json={"retired": False})
+    begun(ada)
+    assert refused(sam.patch(f"{FORMS}/9", json={"retired": True}), 404) == "There is no such scorecard."
+    assert refused(ada.post(REVIEWS, json={"scorecard_id": 9}), 404) == "There is no such scorecard."
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"name": " "}, "A scorecard's name has 1 to 100 characters, got 0."),
+        ({"questions": [ADVICE]}, "A scorecard needs a question that gives points: yes or no, or a scale."),
+        (
+            {"questions": [{**EMPATHY, "critical": True}]},
+            "Question 1 cannot be critical: only yes-or-no questions can.",
+        ),
+        ({"questions": [GREETED] * 41}, "Invalid values: body.questions."),
+    ],
+)
+def test_unusable_scorecard_is_refused_with_its_reason(
+    ada: TestClient, changes: dict[str, Any], why: str
+) -> None:
+    assert refused(ada.post(FORMS, json={**CARD, **changes}), 422) == why
+    assert ada.get(FORMS).json() == {"scorecards": []}
+
+
+def test_draft_is_its_authors_alone_until_it_is_finished(signed_in: As, place: Seed) -> None:
+    sam, ada, maria = signed_in("sam"), signed_in("ada"), signed_in("maria")
+    made(sam)
+    draft = begun(sam)
+    path = f"{REVIEWS}/{draft['id']}"
+    saved = sam.put(path, json={"revision": 0, "answers": GOOD[1:2]}).json()
+    assert (saved["revision"], saved["state"], saved["score"]["percent"]) == (1, "draft", 70.0)
+    assert saved["answers"][1] == {
+        "question": 2, "points": 7, "not_applicable": False, "text": "kind", "moments_ms": [900, 4200],
+    }  # fmt: skip
+    assert "another page" in refused(sam.put(path, json={"revision": 0, "answers": []}), 409)
+    assert refused(sam.post(f"{path}/finish", json={"revision": 1, "answers": FAILED[:2]}), 422) == (
+        "Answer every question first; missing: 3."
+    )
+    for other in (ada, maria):
+        assert other.get(REVIEWS).json()["reviews"] == []
+    assert refused(ada.put(path, json={"revision": 1, "answers": []}), 404) == "There is no such review."
+    done = sam.post(f"{path}/finish", json={"revision": 1, "answers": GOOD}).json()
+    assert done["score"] == {"percent": 80.0, "reached": 12, "possible": 15, "failed": []}
+    for other in (ada, maria):
+        assert other.get(REVIEWS).json()["reviews"] == [done]
+    assert maria.get(REVIEWS).json().keys() == {"reviews"}
+    for request in (
+        sam.put(path, json={"revision": 2, "answers": []}),
+        ada.put(path, json={"revision": 2, "answers": []}),
+        sam.delete(path),
+        ada.delete(path),
+    ):
+        refused(request, 409)
+    assert signed_in("zoe").get(REVIEWS).status_code == 404
+
+
+def test_agents_make_no_forms_and_no_reviews(signed_in: As) -> None:
+    made(signed_in("sam"))
+    maria = signed_in("maria")
+    for answer in (
+        maria.post(FORMS, json=CARD),
+        maria.get(FORMS),
+        maria.get("/scorecards"),
+        maria.post(REVIEWS, json={"scorecard_id": 1}),
+        maria.get(f"{FORMS}/results"),
+        maria.get("/scorecards/results.csv"),
+    ):
+        refused(answer, 403)
+
+
+def test_critical_failure_makes_the_score_0(signed_in: As) -> None:
+    sam = signed_in("sam")
+    made(sam)
+    score = finished(sam, FAILED)["score"]
+    assert score == {"percent": 0.0, "reached": 12, "possible": 20, "failed": [3]}
+
+
+def test_draft_is_discarded_unless_the_call_is_on_hold(signed_in: As, place: Seed) -> None:
+    sam = signed_in("sam")
+    made(sam)
+    path = f"{REVIEWS}/{begun(sam)['id']}"
+    with place.database.write() as conn:
+        hold = holds.add(conn, DONE, "case", "ada", NOON)
+    assert "legal hold" in refused(sam.delete(path), 409)
+    with place.database.write() as conn:
+        holds.release(conn, hold.id, "done", "ada", NOON)
+    assert sam.delete(path).status_code == 204
+    assert sam.get(REVIEWS).json()["reviews"] == []
+
+
+def test_reviews_of_two_people_are_compared(signed_in: As) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    made(sam)
+    finished(sam, GOOD)
+    assert ada.get(REVIEWS).json()["comparisons"] == []
+    finished(ada, FAILED)
+    [compared] = ada.get(REVIEWS).json()["comparisons"]
+    assert (compared["reviewers"], compared["scores"]) == (["sam", "ada"], [80.0, 0.0])
+    assert compared["agreement_percent"] == 66.7
+    assert [(one["question"], one["same"], one["spread"]) for one in compared["questions"]] == [
+        (1, True, 0), (2, True, 0), (3, False, 0),
+    ]  # fmt: skip
+
+
+def test_agent_disputes_once_and_a_supervisor_changes_the_review(signed_in: As) -> None:
+    sam, ada, maria = signed_in("sam"), signed_in("ada"), signed_in("maria")
+    made(sam)
+    path = f"{REVIEWS}/{finished(sam, FAILED)['id']}"
+    assert "only the agent" in refused(ada.post(f"{path}/dispute", json={"reason": "x"}), 403).lower()
+    refused(sam.post(f"{path}/resolve", json={"text": "early"}), 409)
+    disputed = maria.post(f"{path}/dispute", json={"reason": "I did say it at 0:17."}).json()
+    assert (disputed["state"], disputed["dispute"]["by"]) == ("disputed", "maria")
+    refused(maria.post(f"{path}/dispute", json={"reason": "again"}), 409)
+    refused(maria.post(f"{path}/resolve", json={"text": "mine"}), 403)
+    same = {"text": "no", "answers": FAILED}
+    assert "no answer is changed" in refused(ada.post(f"{path}/resolve", json=same), 422).lower()
+    answers = [*FAILED[:2], {"question": 3, "points": 5}]
+    changed = ada.post(f"{path}/resolve", json={"text": "Right, at 0:17.", "answers": answers}).json()
+    assert changed["state"] == "changed"
+    assert (changed["score"]["percent"], changed["score_before"]["percent"]) == (85.0, 0.0)
+    assert changed["resolution"]["text"] == "Right, at 0:17."
+    refused(sam.post(f"{path}/resolve", json={"text": "again"}), 409)
+    assert maria.get(REVIEWS).json()["reviews"] == [changed]
+
+
+def test_dispute_is_upheld_with_an_explanation(signed_in: As) -> None:
+    sam, maria = signed_in("sam"), signed_in("maria")
+    made(sam)
+    path = f"{REVIEWS}/{finished(sam, FAILED)['id']}"
+    maria.post(f"{path}/dispute", json={"reason": "I said it."})
+    upheld = sam.post(f"{path}/resolve", json={"text": "It is not in the recording."}).json()
+    assert (upheld["state"], upheld["score"]["percent"], upheld["score_before"]) == ("upheld", 0.0, None)
+
+
+def test_person_cannot_resolve_their_own_dispute(signed_in: As, place: Seed) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    made(sam)
+    with place.database.write() as conn:
+        conn.exec_driver_sql(f"UPDATE calls SET agent = 'ada' WHERE id = '{DONE}'")
+    path = f"{REVIEWS}/{finished(sam, FAILED)['id']}"
+    assert ada.post(f"{path}/dispute", json={"reason": "no"}).status_code == 200
+    assert "another person" in refused(ada.post(f"{path}/resolve", json={"text": "mine"}), 403).lower()
+
+
+def test_live_call_is_not_reviewed_and_reviews_are_limited(
+    signed_in: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    made(sam)
+    live = f"/api/v1/calls/{LIVE}/scorecards"
+    assert "has ended" in refused(sam.post(live, json={"scorecard_id": 1}), 409)
+    monkeypatch.setattr(reviewing, "MOST_REVIEWS", 1)
+    begun(sam)
+    assert refused(ada.post(REVIEWS, json={"scorecard_id": 1}), 409) == "A call has at most 1 reviews."
+
+
+def test_results_by_agent_month_and_question(signed_in: As) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    made(sam, name="=Service")
+    finished(sam, GOOD)
+    finished(ada, FAILED)
+    finished(sam, GOOD, f"/api/v1/calls/{SUSPECT}/scorecards")
+    begun(ada, path=f"/api/v1/calls/{SUSPECT}/scorecards")  # a draft does not count
+    period = {"from": "2026-11-01", "to": "2026-11-30"}
+    found = sam.get(f"{FORMS}/results", params=period).json()
+    assert found["total"] == {"reviews": 3, "percent": 53.3, "critical_failures": 1}
+    assert found["months"] == ["2026-11"]
+    assert {one["agent"]: one["reviews"] for one in found["agents"]} == {"maria": 2, "jonas": 1}
+    by_key = {one["question"]: one for one in found["questions"]}
+    assert (by_key[2]["percent"], by_key[3]["answers"], by_key[3]["not_applicable"]) == (70.0, 1, 2)
+    assert by_key[1]["scorecard"] == "=Service" and 4 not in by_key
+    page = sam.get("/scorecards/results", params={**period, "scorecard": "", "agent": ""}).text
+    assert "53.3" in page and "Empathy" in page
+    rows = list(csv.DictReader(io.StringIO(sam.get("/scorecards/results.csv", params=period).text)))
+    assert len(rows) == 9 and {row["scorecard"] for row in rows} == {"'=Service"}
+    assert {row["score_percent"] for row in rows if row["reviewer"] == "ada"} == {"0.0"}
+    assert "Speak more slowly" not in str(rows)
+    none = {"from": "2026-10-01", "to": "2026-10-31"}
+    assert sam.get(f"{FORMS}/results", params=none).json()["total"]["percent"] is None
+    assert sam.get(f"{FORMS}/results", params={**period, "scorecard": 2}).json()["agents"] == []
+    refused(sam.get(f"{FORMS}/results", params={"from": "2020-01-01", "to": "2026-01-01"}), 422)
+
+
+def test_scorecards_and_reports_are_limited(ada: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forms, "MOST_SCORECARDS", 1)
+    monkeypatch.setattr(results, "MOST_RESULTS", 0)
+    made(ada)
+    assert (
+        refused(ada.post(FORMS, json=CARD), 422) == "A team has at most 1 scorecards, retired ones included."
+    )
+    finished(ada, GOOD)
+    period = {"from": "2026-11-01", "to": "2026-11-30"}
+    for path in (f"{FORMS}/results", "/scorecards/results.csv"):
+        assert "choose a shorter one" in refused(ada.get(path, params=period), 422)
+
+
+def test_expired_text_blanks_reviews_and_erasure_deletes_them(signed_in: As, place: Seed) -> None:
+    sam, ada, maria = signed_in("sam"), signed_in("ada"), signed_in("maria")
+    made(sam)
+    done = finished(sam, GOOD)
+    maria.post(f"{REVIEWS}/{done['id']}/dispute", json={"reason": "not fair"})
+    begun(ada)
+    with place.database.write() as conn:
+        assert expired.delete_text(conn, DONE)["scorecard_reviews"] == 2
+    [left] = sam.get(REVIEWS).json()["reviews"]
+    assert left["score"] == done["score"] and left["dispute"]["reason"] == ""
+    assert not any(answer["text"] or answer["moments_ms"] for answer in left["answers"])
+    with place.database.write() as conn:
+        assert erasures.counts(conn, DONE)["scorecard_reviews"] == 1
+        erasures.delete_call(conn, DONE, [], {}, NOON)
+        assert reviews.of_call(conn, DONE) == []
+        assert conn.execute(scorecard_reviews.select()).all() == []
