@@ -269,3 +269,31 @@ def test_unusable_table_of_jurisdictions_is_a_clear_error(tmp_path: Path, conten
         _ = settings.jurisdictions
     included = load_settings(environ={}, cwd=tmp_path).jurisdictions
     assert {"US-CA", "DE"} <= {place.code for place in included}
+
+
+LOCAL_MODEL = {
+    "CALLREEL_LANGUAGE_MODEL_URL": "http://127.0.0.1:11434/v1/",
+    "CALLREEL_LANGUAGE_MODEL": "qwen3:8b",
+}
+REMOTE_MODEL = {**LOCAL_MODEL, "CALLREEL_LANGUAGE_MODEL_URL": "https://api.example.com/v1"}
+
+
+def test_text_is_sent_to_another_machine_only_with_consent(tmp_path: Path) -> None:
+    local = load_settings(environ=LOCAL_MODEL, cwd=tmp_path)
+    assert local.language_model_is_here and local.language_model_url == "http://127.0.0.1:11434/v1"
+    assert "ALLOW_REMOTE does not allow" in refused(REMOTE_MODEL, tmp_path)
+    for host in ("10.0.0.5", "127.0.0.1.example.com", "localhost.example.com", "0.0.0.0"):
+        elsewhere = {**LOCAL_MODEL, "CALLREEL_LANGUAGE_MODEL_URL": f"http://{host}/v1"}
+        assert "ALLOW_REMOTE does not allow" in refused(elsewhere, tmp_path)
+    consent = {**REMOTE_MODEL, "CALLREEL_LANGUAGE_MODEL_ALLOW_REMOTE": "true"}
+    assert not load_settings(environ=consent, cwd=tmp_path).language_model_is_here
+
+
+def test_language_model_needs_a_name_and_an_address(tmp_path: Path) -> None:
+    assert load_settings(environ={}, cwd=tmp_path).language_model_url is None
+    url = {"CALLREEL_LANGUAGE_MODEL_URL": "http://localhost/v1"}
+    assert "CALLREEL_LANGUAGE_MODEL should be set with" in refused(url, tmp_path)
+    with_password = {**LOCAL_MODEL, "CALLREEL_LANGUAGE_MODEL_URL": "http://me:secret@localhost/v1"}
+    assert "without user name" in refused(with_password, tmp_path)
+    key = {**LOCAL_MODEL, "CALLREEL_LANGUAGE_MODEL_KEY": "sk-hidden"}
+    assert "sk-hidden" in load_settings(environ=key, cwd=tmp_path).secrets, "the log hides it"

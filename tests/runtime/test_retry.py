@@ -7,8 +7,10 @@ from callreel.domain.errors import (
     CallErasedError,
     CarrierError,
     EngineError,
+    LanguageModelError,
     StoreError,
     StoreUnavailableError,
+    UnusableAnswerError,
 )
 from callreel.runtime.retry import (
     CUT_ATTEMPTS,
@@ -20,6 +22,7 @@ from callreel.runtime.retry import (
     Backoff,
     Retry,
     decide,
+    requested_wait_s,
 )
 
 CREDENTIALS = "check TWILIO_API_KEY_SID and its secret"
@@ -31,6 +34,13 @@ def answered(status: int, retry_after_s: float | None = None) -> CarrierError:
     retryable = status in PASSING
     return CarrierError(
         f"the carrier answered {status}", retryable=retryable, status=status, retry_after_s=retry_after_s
+    )
+
+
+def refused_model(status: int, retry_after_s: float | None = None) -> LanguageModelError:
+    retryable = status in PASSING
+    return LanguageModelError(
+        f"the model answered {status}", retryable=retryable, status=status, retry_after_s=retry_after_s
     )
 
 
@@ -57,6 +67,11 @@ def broken(what: str = "the file broke off") -> CarrierError:
         (answered(403), 1, Retry(f"the carrier refused our credentials (403): {CREDENTIALS}", 60.0, True)),
         (answered(400), 1, Retry("the carrier refused the request (400)", 60.0, True)),
         (answered(410), 1, Retry("the carrier refused the request (410)", 60.0, True)),
+        (refused_model(429, 9.0), 1, Retry("the model answered 429", 9.0)),
+        (refused_model(500), 12, Retry("the model answered 500, 12 times", 2048.0, True)),
+        (refused_model(401), 1, Retry("the model answered 401", 60.0, True)),
+        (UnusableAnswerError("no JSON", retryable=True), 2, Retry("no JSON", 2.0)),
+        (UnusableAnswerError("no JSON", retryable=True), 3, Retry("no JSON", None, True)),
         (broken(), 5, Retry("the file broke off", 16.0)),
         (broken(), CUT_ATTEMPTS, Retry("the file broke off, 6 times", 60.0, True)),
         (StoreUnavailableError("no answer"), 11, Retry("no answer", 1024.0)),
@@ -139,3 +154,21 @@ def test_backoff_doubles_up_to_its_bound() -> None:
     backoff = Backoff(5.0, 300.0)
     assert [backoff.after_s(n, 1.0) for n in (1, 2, 3, 7, 2_000)] == [5, 10, 20, 300, 300]
     assert 2.5 <= backoff.after_s(1) <= 5.0
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "1.5"}, 1.5),
+        ({"retry-after": "7", "retry-after-ms": "250"}, 0.25),
+        ({"retry-after": "7", "retry-after-ms": "soon"}, 7.0),
+        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "inf"}, None),
+        ({"retry-after": "nan"}, None),
+    ],
+)
+def test_requested_wait_is_read_from_the_headers(headers: dict[str, str], wait_s: float | None) -> None:
+    assert requested_wait_s(headers) == wait_s

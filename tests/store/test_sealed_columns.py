@@ -43,11 +43,12 @@ PLAIN = {
         "consents.answered_by", "consent_sounds.media_type", "facts.kind", "processes.name", "processes.kind", "processes.host",
         "carrier_deletions.sid", "erasures.call_id", "data_keys.purpose", "data_keys.master_key",
         "webhook_endpoints.name", "webhook_deliveries.id", "labels.name", "phrase_alerts.place",
+        "analyses.run", "analyses.server", "analyses.model", "analyses.prompt",
     },
     "names of the people who use Callreel": {
         "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by", "phrase_rules.by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
-        "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by", "calls.reviewed_by", "calls.assigned_to", "saved_filters.owner",
+        "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by", "calls.reviewed_by", "calls.assigned_to", "saved_filters.owner", "analysis_items.by",
         "scorecard_versions.by", "scorecard_reviews.reviewer", "scorecard_reviews.disputed_by", "scorecard_reviews.resolved_by",
     },
     "digests and wrapped keys": {
@@ -58,7 +59,7 @@ PLAIN = {
         "calls.reasons", "pauses.carrier_error", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",
         "api_tokens.scopes", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
         "erasures.holds", "open_accesses.spans", "expired_data.counts", "expired_data.files",
-        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure", "scorecard_reviews.answers", "scorecard_reviews.answers_before",
+        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure", "scorecard_reviews.answers", "scorecard_reviews.answers_before", "analyses.cost", "analyses.currency", "analysis_items.citations",
     },
     "keyed search tokens": {"turn_index.tokens"},
 }  # fmt: skip

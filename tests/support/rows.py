@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from callreel.domain.analysis import Citation, Content, FoundItem, ItemKind
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.phrases import PhraseKind, Trigger
@@ -16,6 +17,7 @@ from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import transcripts
+from callreel.store.insight.analyses import AnalysisRow
 from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.forms import VersionRow
 from callreel.store.scorecards.reviews import ReviewRow
@@ -87,3 +89,16 @@ def final_revisions(conn: Connection, call_id: CallId) -> list[tuple[str, int]]:
     final = (transcripts.c.call_id == call_id, transcripts.c.kind == TranscriptKind.FINAL)
     query = select(transcripts.c.run, transcripts.c.revision).where(*final).order_by(transcripts.c.id)
     return [(run, revision) for run, revision in conn.execute(query)]
+
+
+def an_analysis_row(call_id: CallId) -> AnalysisRow:
+    """One run of a language model."""
+    return AnalysisRow(
+        call_id, "run 1", datetime(2026, 11, 22, 12, 5, tzinfo=UTC), "127.0.0.1:11434", "test-model", "call-1", 1, 800, 900, 120,
+        None, None, 0, False,
+    )  # fmt: skip
+
+
+def a_found_item() -> FoundItem:
+    """A summary that cites one turn."""
+    return FoundItem(ItemKind.SUMMARY, Content("A summary."), (Citation(Role.AGENT, 900, 3_700),))

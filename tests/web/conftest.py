@@ -107,7 +107,7 @@ def make_app(place: Seed, engine: FakeEngine, carrier: CarrierRecordings) -> Mak
 @pytest.fixture
 def stranger(make_app: MakeApp) -> TestClient:
     """A browser without a session; `ada` is a user."""
-    app = make_app(WebOptions(prices=Prices()))
+    app = make_app(WebOptions(prices=Prices(), language_model="test-model"))
     return TestClient(app, base_url="https://calls.example", follow_redirects=False)
 
 
@@ -139,7 +139,11 @@ As = Callable[[str], TestClient]
 @pytest.fixture
 def signed_in(make_app: MakeApp, place: Seed) -> As:
     """Browsers of several people on one server: sam sees all calls, maria and zoe are agents, zoe has no calls."""
-    app = make_app(WebOptions(prices=Prices(), dial_policy=DialPolicy.for_caller_id("+12125550100")))
+    app = make_app(
+        WebOptions(
+            prices=Prices(), dial_policy=DialPolicy.for_caller_id("+12125550100"), language_model="test-model"
+        )
+    )
     return lambda name: browser_of(app, place, name)
 
 

@@ -21,12 +21,13 @@ from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import sessions as session_table
 from callreel.store.db.tables import users as user_table
 from callreel.store.db.tables import webhook_deliveries
+from callreel.store.insight import analyses
 from callreel.store.people import second_factors, users, welcome_tokens
 from callreel.store.webhooks import deliveries, endpoints
 from callreel.web.auth.access import RULES, Rule
 from callreel.web.auth.origin import SAFE_METHODS
 from tests.support.fake_engine import FakeEngine
-from tests.support.rows import a_review
+from tests.support.rows import a_found_item, a_review, an_analysis_row
 from tests.support.seed import DONE, LIVE, NOON, Seed, wav_bytes
 from tests.web.conftest import PASSWORD, As
 
@@ -63,6 +64,11 @@ def no_account(place: Seed, engine: FakeEngine) -> None:
     with place.database.write() as conn:
         conn.execute(delete(user_table))
         welcome_tokens.issue(conn, token_hash("link"), engine.clock.now(), 10**9)
+
+
+def an_analysis(place: Seed, engine: FakeEngine) -> None:
+    with place.database.write() as conn:
+        analyses.add(conn, an_analysis_row(DONE), [a_found_item()])
 
 
 def no_streams(place: Seed, engine: FakeEngine) -> None:
@@ -160,6 +166,13 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("PUT", f"{API}/labels/{{label_id}}"): Sent(before=LABEL_ADDED, details={"label": "complaint"}),
     ("DELETE", f"{API}/labels/{{label_id}}"): Sent(
         before=(*LABEL_ADDED, ("PUT", f"{API}/labels/1", None)), details={"label": "complaint"}
+    ),
+    ("POST", f"{API}/analysis"): Sent(),
+    ("PUT", f"{API}/analysis/items/{{item_id}}/state"): Sent(
+        {"state": "rejected"}, prepare=an_analysis, details={"kind": "summary", "state": "rejected"}
+    ),
+    ("PUT", f"{API}/analysis/items/{{item_id}}/text"): Sent(
+        {"text": "Mine."}, prepare=an_analysis, details={"state": "approved", "edited": True}
     ),
     ("PUT", f"{API}/review"): Sent(),
     ("DELETE", f"{API}/review"): Sent(before=(("PUT", f"{API}/review", None),)),
@@ -275,6 +288,7 @@ VALUES = {
     "call_id": DONE,
     "note_id": "1",
     "label_id": "1",
+    "item_id": "1",
     "filter_id": "1",
     "person_id": "2",
     "token_id": "1",

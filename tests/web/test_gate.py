@@ -28,6 +28,7 @@ VALUES = {
     "{ending}": "txt",
     "{note_id}": "1",
     "{label_id}": "1",
+    "{item_id}": "1",
     "{filter_id}": "1",
     "{redaction_id}": "1",
     "{person_id}": "1",

@@ -29,6 +29,7 @@ from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.calls import labels, notes
 from callreel.store.db.tables import api_tokens as token_table
 from callreel.store.db.tables import users as user_table
+from callreel.store.insight import analyses
 from callreel.store.people import api_tokens, sessions, technicians, users
 from callreel.store.webhooks import deliveries, endpoints
 from callreel.twilio.dial_policy import DialPolicy
@@ -41,7 +42,7 @@ from callreel.web.body_limits import limit_of
 from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import SoftphoneOptions
 from tests.support.installation import answering
-from tests.support.rows import a_review, a_rule
+from tests.support.rows import a_found_item, a_review, a_rule, an_analysis_row
 from tests.support.seed import DONE, NOON, Seed, open_seed
 from tests.web import route_table
 from tests.web.carrier_side import PUBLIC, consenting, signature_check
@@ -208,6 +209,9 @@ def _filled(place: Seed, folder: Path) -> Doors:
         assert changed is not None
     rule = a_rule(place.database)
     review = a_review(place.database, DONE, "ada")
+    with place.database.write() as conn:
+        analyses.add(conn, an_analysis_row(DONE), [a_found_item()])
+        [item] = analyses.items_of(conn, DONE)
     for scope in ("", *{route.scope for route in TABLE}):
         matching = [one for one in Scope if scope and fnmatch(one, scope)]
         others = [one for one in Scope if one not in matching]
@@ -221,6 +225,7 @@ def _filled(place: Seed, folder: Path) -> Doors:
         "person_id": str(changed.id), "technician_id": str(technician.id), "endpoint_id": str(endpoint.id),
         "delivery_id": delivery_id, "label_id": str(label.id), "filter_id": "1", "rule_id": str(rule.id),
         "scorecard_id": str(review.scorecard_id), "review_id": str(review.id),
+        "item_id": str(item.id),
     }  # fmt: skip
     file = folder / "callreel.db"
     watch = sqlite3.connect(file, check_same_thread=False)

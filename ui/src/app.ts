@@ -9,6 +9,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "recording-pause": () => import("./live/pause"),
   "call-notes": () => import("./live/notes"),
   "call-triage": () => import("./triage/element"),
+  "call-analysis": () => import("./insight/analysis"),
   "team-labels": () => import("./triage/labels"),
   "redaction-form": () => import("./redaction/element"),
   "call-review": () => import("./review/element"),
@@ -44,7 +45,7 @@ async function start(): Promise<void> {
   if (callPage) {
     const { followPlainPlayer } = await import("./live/plain_player");
     followPlainPlayer();
-    loading.push(ELEMENTS["call-review"]!()); // the page gets this element when the call is closed
+    loading.push(ELEMENTS["call-review"]!(), ELEMENTS["call-analysis"]!()); // the page gets these elements later
   }
   await Promise.all(loading);
   if (callPage) (await import("./live/follow")).followCall(callPage);

@@ -18,4 +18,7 @@ def redaction_options(settings: Settings) -> RedactionOptions:
 def redactor_of(settings: Settings, runtime: Runtime | OfflineInstallation) -> Redactor:
     """The redact stage, with the finding and masking that it does first."""
     redacting = Redacting(runtime.database, runtime.publisher, runtime.clock, redaction_options(settings))
-    return Redactor(runtime.database, runtime.blobs, runtime.carrier, runtime.clock, redacting)
+    return Redactor(
+        runtime.database, runtime.blobs, runtime.carrier, runtime.clock, redacting,
+        analyses=settings.language_model_url is not None,
+    )  # fmt: skip

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
+from callreel.app.analysing import language_model_fault
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engine_report
 from callreel.app.live import LiveSide, leg_ended
@@ -116,6 +117,8 @@ def _web_options(
         audit_search_text=settings.audit_search_text,
         retention=parse_rules(settings.retention),
         webhook_inside_hosts=settings.webhook_inside_hosts,
+        language_model=settings.language_model or "" if settings.language_model_url else "",
+        language_model_fault=lambda: language_model_fault(settings),
     )
 
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 
+from callreel.app.analysing import analysing_of, chat_server
 from callreel.app.engines import start_requested_engine
 from callreel.app.measuring import measuring_of
 from callreel.app.redaction import redactor_of
@@ -63,6 +64,9 @@ async def running_workflows(
     """
     pool = EnginePool(lambda spec: start_requested_engine(runtime.settings, spec, runtime.hints))
     await _register_post_call(runtime)
+    chat = chat_server(runtime.settings)
+    analysing = analysing_of(runtime.settings, runtime, chat, runtime.stage_times)
+    analysing.register(runtime.durable, _policy(runtime.settings))
     retranscription.Retranscription(_pooled_transcriber(runtime, pool)).register(runtime.durable)
     _register_erasure(runtime)
     settings = runtime.settings
@@ -81,6 +85,8 @@ async def running_workflows(
     finally:
         await asyncio.to_thread(runtime.durable.close)
         client.close()
+        if chat is not None:
+            chat.close()
         await pool.close()
 
 
@@ -109,6 +115,7 @@ async def _register_post_call(runtime: Runtime) -> None:
     workflows = PostCallWorkflows(
         runtime.database, runtime.publisher, downloader, _transcriber(runtime, engine), comparison,
         measuring_of(settings, runtime), runtime.stage_times, redacts=settings.redaction is not RedactionPolicy.OFF,
+        analyses=settings.language_model_url is not None,
     )  # fmt: skip
     workflows.register(runtime.durable, _policy(settings))
     redactor_of(settings, runtime).register(runtime.durable, COMPARE_QUEUE, _policy(settings))

@@ -19,6 +19,7 @@ from twilio.rest.api.v2010.account import AccountContext
 
 from callreel.domain.errors import CarrierError
 from callreel.runtime.outgoing import redirects_guarded
+from callreel.runtime.retry import requested_wait_s
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +135,5 @@ def refusal(answer: httpx2.Response, passing: tuple[int, ...] = ()) -> CarrierEr
         f"the carrier answered {status}",
         retryable=status in (408, 429, *passing) or status >= 500,
         status=status,
-        retry_after_s=_retry_after_s(answer),
+        retry_after_s=requested_wait_s(answer.headers),
     )
-
-
-def _retry_after_s(answer: httpx2.Response) -> float | None:
-    """The carrier sends seconds, never a date."""
-    wait = answer.headers.get("Retry-After", "")
-    return float(wait) if wait.isdigit() else None

@@ -1,4 +1,4 @@
-"""The checks of `callreel doctor` on this machine: versions, folders, database, engine, credentials. No network access."""
+"""The checks of `callreel doctor` on this machine: versions, folders, database, engine, language model, credentials."""
 
 import os
 import platform
@@ -85,6 +85,22 @@ def check_database(settings: Settings) -> Finding:
     except CallreelError as error:
         return Finding(Mark.BAD, what, str(error), "check CALLREEL_DATABASE_URL, or restore a backup")
     return Finding(Mark.OK, what, "opens and passes its check")
+
+
+def check_language_model(settings: Settings) -> list[Finding]:
+    """Whether the server of the language model answers and offers the model; nothing without one."""
+    from callreel.app.analysing import language_model_fault
+
+    if settings.language_model_url is None:
+        return []
+    what = f"language model {settings.language_model}"
+    fault = language_model_fault(settings)
+    if fault is not None:
+        return [
+            Finding(Mark.WARN, what, fault, "see docs/language-model.md; calls are recorded all the same")
+        ]
+    where = "on this machine" if settings.language_model_is_here else "sends text to another machine"
+    return [Finding(Mark.OK, what, f"its server answers, {where}")]
 
 
 def check_credentials(settings: Settings) -> list[Finding]:

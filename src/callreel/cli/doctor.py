@@ -48,6 +48,7 @@ def diagnose(context: typer.Context) -> None:
     found.append(checks.check_folder(settings.objects_dir))
     found.append(checks.check_database(settings))
     found += checks.check_engine(settings)
+    found += checks.check_language_model(settings)
     found += checks.check_credentials(settings)
     found += checks.check_account(settings)
     found += probes.provider(settings)

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from callreel import __version__
 from callreel.cli import (
     account,
+    analyse,
     archive,
     audit,
     backup,
@@ -73,6 +74,7 @@ _PANELS: dict[str, tuple[Callable[..., Any] | typer.Typer, ...]] = {
         erase.release,
         measure.measure,
         redact.redact,
+        analyse.analyse,
         retention.retention,
         retention.subject,
         reconcile.reconcile,

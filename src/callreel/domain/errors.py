@@ -40,10 +40,10 @@ class EngineError(CallreelError):
     """A speech engine cannot be used: an extra or a model is missing, or decoding failed."""
 
 
-class CarrierError(CallreelError):
-    """A request to the carrier failed. `retryable` says whether a repetition may succeed.
+class RequestError(CallreelError):
+    """A request to another server failed. `retryable` says whether a repetition may succeed.
 
-    `status` is None without an answer; `retry_after_s` is the wait that the carrier requested, if any.
+    `status` is None without an answer; `retry_after_s` is the wait that the server requested, if any.
     """
 
     def __init__(
@@ -53,3 +53,15 @@ class CarrierError(CallreelError):
         self.retryable = retryable
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class CarrierError(RequestError):
+    """A request to the carrier failed."""
+
+
+class LanguageModelError(RequestError):
+    """A request to the language model's server failed."""
+
+
+class UnusableAnswerError(LanguageModelError):
+    """The language model's answer has not the form that was requested."""

@@ -17,6 +17,7 @@ class Workflow(StrEnum):
     TRANSCRIBE_AGAIN = "transcribe-again"
     ERASE = "erase"
     REDACT = "redact"
+    ANALYSE = "analyse"
     DELIVER = "deliver"
 
 

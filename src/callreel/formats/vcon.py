@@ -162,6 +162,12 @@ def _analysis(call: Call) -> list[Json]:
         found.append(
             {"type": "report", **about, **_inline(said), "vendor": _VENDOR, "schema": "callreel-insight-1"}
         )
+    if document["analysis"] is not None:
+        summary = document["analysis"]
+        found.append(
+            {"type": "summary", **about, **_inline(summary), "vendor": _VENDOR, "product": summary["model"],
+             "schema": "callreel-analysis-1"}
+        )  # fmt: skip
     if document["verdict"] is not None:
         judged: dict[str, Json] = {
             "verdict": document["verdict"],

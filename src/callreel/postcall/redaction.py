@@ -22,7 +22,7 @@ from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.intervals import Interval
 from callreel.domain.recording import CloudState, Layer, LayerFile
 from callreel.domain.redaction import RedactionPolicy
-from callreel.domain.work import Workflow, subject_of
+from callreel.domain.work import Workflow, order_key, subject_of
 from callreel.postcall.durable import DurableEngine, RetryPolicy, Steps
 from callreel.postcall.redacted_audio import rows_of, silent_intervals
 from callreel.review.redacting import BY_POLICY, Redacting, on_live_clock
@@ -35,6 +35,7 @@ from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
 from callreel.store.db.scrub import scrub
 from callreel.store.files.blobs import BlobStore
+from callreel.store.insight import analyses
 from callreel.store.transcripts import redactions
 from callreel.store.transcripts.overwriting import overwrite_text
 
@@ -53,7 +54,11 @@ class Redactor:
         carrier: CarrierRecordings,
         clock: Clock,
         redacting: Redacting,
+        *,
+        analyses: bool = False,
     ) -> None:
+        """`analyses`: whether a language model analyses calls after this."""
+        self._analyses = analyses
         self._database = database
         self._blobs = blobs
         self._carrier = carrier
@@ -71,6 +76,8 @@ class Redactor:
         if steps.run("destroys", lambda: self.destroys(call_id)):
             for name, work in self.destruction(call_id):
                 steps.run(name, work)
+        if steps.run("analysis", lambda: self._analysis_due(call_id)):
+            steps.then(Workflow.ANALYSE, order_key(call_id, key))
 
     def redact(self, call_id: CallId) -> int:
         """All steps at once, for a command; returns how many redactions are new."""
@@ -95,6 +102,12 @@ class Redactor:
                     outbox.put(conn, call_id, Workflow.REDACT, call_id, now)
                     ordered += 1
         return ordered
+
+    def _analysis_due(self, call_id: CallId) -> bool:
+        if not self._analyses:
+            return False
+        with self._database.read() as conn:
+            return not analyses.usable(conn, call_id)
 
     @property
     def _destroys(self) -> bool:

@@ -3,6 +3,7 @@
     download: download the recording, split it, then transcribe
     transcribe: transcribe both channels, then compare
     compare: compare the layers and give the verdict, measure how the call went, then redact if the policy says so
+    analyse: ask a language model about the transcript, where one is set; after redaction (`postcall/analysing.py`)
     no-recording: keep the live transcript as the final one unless another recording of the call gives its text, then
                   give the verdict and measure (the carrier has no recording, or one whose channels cannot be attributed)
 
@@ -62,9 +63,11 @@ class PostCallWorkflows:
         times: StageTimes | None = None,
         *,
         redacts: bool = False,
+        analyses: bool = False,
     ) -> None:
-        """`redacts`: whether calls are redacted after their verdict."""
+        """`redacts`: whether calls are redacted after their verdict; `analyses`: whether a language model analyses them."""
         self._redacts = redacts
+        self._analyses = analyses
         self._database = database
         self._publisher = publisher
         self._downloader = downloader
@@ -123,12 +126,15 @@ class PostCallWorkflows:
             self._stage(steps, "measure", sid, self._measuring.measure)
         except StepFailedError as failed:
             if failed.retry.parked:
-                self._redact(steps, sid, key)
+                self._redact_and_analyse(steps, sid, key)
             raise
-        self._redact(steps, sid, key)
+        self._redact_and_analyse(steps, sid, key)
 
-    def _redact(self, steps: Steps, sid: RecordingSid, key: str) -> None:
-        """Queue the redaction of the call, also if the policy was switched off after its text was withheld."""
+    def _redact_and_analyse(self, steps: Steps, sid: RecordingSid, key: str) -> None:
+        """Queue the redaction of the call, also if the policy was switched off after its text was withheld, else its analysis.
+
+        The redaction queues the analysis when it is done.
+        """
 
         def wanted() -> str:
             call = self._downloader.rows(sid)[0]
@@ -136,6 +142,9 @@ class PostCallWorkflows:
 
         if call_id := steps.run("redaction", wanted):
             steps.then(Workflow.REDACT, order_key(call_id, key))
+        elif self._analyses:
+            call_id = steps.run("analysis", lambda: self._downloader.rows(sid)[0].id)
+            steps.then(Workflow.ANALYSE, order_key(call_id, key))
 
     def _stage(self, steps: Steps, name: str, sid: RecordingSid, work: Callable[[CallId], T]) -> T:
         """One step, announced to the call's page, with its time and its span kept."""

@@ -14,6 +14,7 @@ from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
 from callreel.redaction.masking import masked_turns
+from callreel.review.analyses import displayed_analysis
 from callreel.review.measured import measures_summary
 from callreel.review.moments import moment_summaries
 from callreel.review.redacted_view import stretches_to_mask
@@ -87,6 +88,7 @@ def export_transcript(
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
             head["consent"] = consent_summary(conn, call_id)
             head["topic"] = topics.of_calls(conn, [call_id]).get(call_id)
+            head["analysis"] = None if row.withheld and not original else displayed_analysis(conn, row)
             head["measures"] = measures_summary(measures.of_call(conn, call_id))
             moments = moment_summaries(turns, shown.machine.language if shown else "")
             return transcript_json({**_json_head(head, shown), "pauses": listed, "moments": moments}, turns)

@@ -21,6 +21,7 @@ from callreel.store.audit import trail
 from callreel.store.calls import calls, erasures, holds, outbox
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
+from callreel.store.insight import analyses
 from callreel.store.transcripts import redactions, revisions, search
 from callreel.store.transcripts.overwriting import mask_events
 from callreel.store.transcripts.redactions import RedactionRow
@@ -72,6 +73,7 @@ class Redacting:
             new = redactions.add_found(conn, call_id, found, now)
             if new:
                 calls.set_originals_destroyed(conn, call_id, None)
+                analyses.set_redacted(conn, call_id)
             calls.set_redacted(conn, call_id, now)
             event = self._apply(conn, call_id, known)
             if new:
@@ -92,6 +94,7 @@ class Redacting:
             self._check_ended(conn, call_id)
             row = redactions.add(conn, call_id, stretch, by, self._clock.now())
             calls.set_originals_destroyed(conn, call_id, None)
+            analyses.set_redacted(conn, call_id)
             if self.options.policy is RedactionPolicy.REDACTED_ONLY:
                 outbox.put(conn, call_id, Workflow.REDACT, call_id, self._clock.now())
             event = self._apply(conn, call_id, known)

@@ -15,6 +15,7 @@ from callreel.domain.recording import LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Reason
 from callreel.redaction.masking import entity_of, masked_turns
+from callreel.review.analyses import analysis_summary
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.review.measured import measures_summary
 from callreel.review.moments import moment_summaries
@@ -88,6 +89,7 @@ def call_summary(
         "alerts": alert_summaries(conn, row, masked["live_turns"], live_offset_ms(row)),
         "moments": moment_summaries(masked["turns"], shown.machine.language if shown else ""),
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
+        "analysis": None if hidden else analysis_summary(conn, row),
     }
     return {
         **call_head(row, technicians.names_of(conn, [row.remote_number])),

@@ -5,7 +5,10 @@ shows it with its reason, and other work that does not need its result continues
 days; after that only a person can retry it.
 """
 
+import math
 import random
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from tenacity import RetryCallState, Retrying, wait_exponential
@@ -14,19 +17,24 @@ from callreel.domain.errors import (
     CallErasedError,
     CarrierError,
     EngineError,
+    LanguageModelError,
+    RequestError,
     StoreError,
     StoreUnavailableError,
+    UnusableAnswerError,
 )
 
 FIRST_S = 1.0
 LONGEST_S = 4 * 3600.0
 FIRST_PARKED_S = 60.0
 LONGEST_UNPARKED_S = 64.0
-"""If the carrier requests a longer wait, the work is parked, so that a person sees it."""
+"""If the other server requests a longer wait, the work is parked, so that a person sees it."""
 CUT_ATTEMPTS = 6
 """A download that breaks off this often is not a transient fault."""
 LOCAL_ATTEMPTS = 6
 """A database, disk or engine that fails for a minute is not a transient fault."""
+LAST_ANSWERED = 3
+"""Answers of a language model that cannot be used: each costs money, and the next one is rarely better."""
 LAST_ATTEMPT = 32
 """About three days after the first failure."""
 
@@ -57,18 +65,33 @@ class Backoff:
 _BACKOFF = Backoff(FIRST_S, LONGEST_S)
 
 
+def requested_wait_s(headers: Mapping[str, str]) -> float | None:
+    """The wait that an answer requests, from `Retry-After` in seconds, or OpenAI's own header in milliseconds.
+
+    None without one, and for a date, which no server of ours sends.
+    """
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        with suppress(KeyError, ValueError):
+            wait_s = float(headers[name]) / divisor
+            if math.isfinite(wait_s) and wait_s >= 0:
+                return wait_s
+    return None
+
+
 def decide(
     error: Exception, failure: int, *, park_after: int, jitter: float, last: int | None = LAST_ATTEMPT
 ) -> Retry:
     """The decision after failure number `failure` (from 1) of one piece of work.
 
-    `park_after` is the number of consecutive transient failures of the carrier after which work is parked. After failure
+    `park_after` is the number of consecutive transient failures of the other server after which work is parked. After failure
     `last` only a person can retry; None means never. `jitter` in 0..1 is random.
     """
     if isinstance(error, CallErasedError):
         return Retry(str(error), None)
     reason, limit = _reason(error, park_after)
-    requested_s = error.retry_after_s if isinstance(error, CarrierError) else None
+    requested_s = error.retry_after_s if isinstance(error, RequestError) else None
+    if isinstance(error, UnusableAnswerError):
+        last = LAST_ANSWERED - 1
     parked = failure >= limit
     if limit > 1 and parked:
         reason = f"{reason}, {failure} times"
@@ -91,6 +114,8 @@ def _reason(error: Exception, park_after: int) -> tuple[str, int]:
         if not error.retryable:
             return str(error), 1
         return str(error), park_after if error.status is not None else min(park_after, CUT_ATTEMPTS)
+    if isinstance(error, LanguageModelError):
+        return str(error), park_after if error.retryable else 1
     if isinstance(error, StoreUnavailableError):
         return str(error), park_after
     if isinstance(error, StoreError | EngineError | OSError):

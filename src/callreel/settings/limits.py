@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode
 
-WORK_QUEUES: Final = {"download": 8, "transcribe": 1, "compare": 4}
+WORK_QUEUES: Final = {"download": 8, "transcribe": 1, "compare": 4, "analyse": 2}
 """The queues of the stages after a call, each with its default concurrency per process."""
 
 
@@ -95,7 +95,7 @@ class LimitSettings(BaseSettings):
         BeforeValidator(lambda value: work_queues(value) if isinstance(value, str) else value),
     ] = Field(
         default=WORK_QUEUES,
-        description="Queues of the stages after a call that this process works on, with their concurrency: download, transcribe and compare, as download=8,transcribe=1. A name alone means its default; none leaves all work to other processes.",
+        description="Queues of the stages after a call that this process works on, with their concurrency: download, transcribe, compare and analyse, as download=8,transcribe=1. A name alone means its default; none leaves all work to other processes.",
     )
     download_attempts: int = Field(
         default=8,

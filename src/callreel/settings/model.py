@@ -19,6 +19,7 @@ from callreel.settings.carrier import (
     PriceSettings,
     SoftphoneSettings,
 )
+from callreel.settings.language import LanguageModelSettings
 from callreel.settings.limits import LimitSettings, LogSettings
 from callreel.settings.privacy import PrivacySettings
 from callreel.settings.speech import SpeechSettings
@@ -39,6 +40,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     CallSettings,
     SoftphoneSettings,
     SpeechSettings,
+    LanguageModelSettings,
     LimitSettings,
     PauseSettings,
     RetentionSettings,
@@ -63,6 +65,7 @@ class Settings(  # pydantic collects fields from the last base to the first, so 
     RetentionSettings,
     PauseSettings,
     LimitSettings,
+    LanguageModelSettings,
     SpeechSettings,
     SoftphoneSettings,
     CallSettings,

@@ -45,6 +45,7 @@ from callreel.web.body_limits import BodyLimits
 from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
 from callreel.web.errors import install_error_handlers
+from callreel.web.insight import analysis
 from callreel.web.options import WebContext, WebOptions
 from callreel.web.organizing import bulk, labels, saved_filters, triage
 from callreel.web.pages import audit as audit_pages
@@ -63,7 +64,7 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, provider, second_factor, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
-    statistics, bulk, labels, saved_filters, triage, people, tokens, softphone,
+    statistics, bulk, labels, saved_filters, triage, analysis, people, tokens, softphone,
     engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
     webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall, scorecard_results, scorecard_forms, scorecard_reviews,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from callreel.domain.access import Right
 from callreel.domain.ids import CallId
 from callreel.retention.erasure_orders import ErasureOrders
 from callreel.retention.legal_hold import LegalHolds
+from callreel.review.analyses import Analyses
 from callreel.review.corrections import Corrections
 from callreel.review.labeling import Labeling
 from callreel.review.notes import Notes
@@ -98,6 +99,10 @@ async def _labels(context: Context) -> Labeling:
     return Labeling(context.database, context.publisher, context.clock, context.options.retention)
 
 
+async def _analyses(context: Context) -> Analyses:
+    return Analyses(context.database, context.publisher, context.clock, await _labels(context))
+
+
 async def _triage(context: Context) -> Triage:
     return Triage(context.database, context.publisher, context.clock)
 
@@ -134,6 +139,7 @@ Erasures = Annotated[ErasureOrders, Depends(_erasures)]
 Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
 CallLabels = Annotated[Labeling, Depends(_labels)]
+CallAnalyses = Annotated[Analyses, Depends(_analyses)]
 CallTriage = Annotated[Triage, Depends(_triage)]
 ScorecardForms = Annotated[Scorecards, Depends(_scorecards)]
 CallReviews = Annotated[Reviewing, Depends(_reviewing)]

@@ -22,6 +22,7 @@ from callreel.ingest.pause_control import PauseError
 from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, ReasonError
 from callreel.retention.subject_access import NumberError
+from callreel.review.analyses import AnalysisRefusedError, ItemError
 from callreel.review.corrections import ConflictError
 from callreel.review.labeling import LabelError, NoLabelError, RetentionLabelError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
@@ -82,6 +83,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     NoLabelError: 404,
     NoReviewError: 404,
     NoScorecardError: 404,
+    AnalysisRefusedError: 409,
     ConflictError: 409,
     ErasureRefusedError: 409,
     HeldNoteError: 409,
@@ -99,6 +101,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     AssigneeError: 422,
     CorrectionError: 422,
     InvalidError: 422,
+    ItemError: 422,
     LabelError: 422,
     LanguageError: 422,
     NoteError: 422,

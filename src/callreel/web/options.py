@@ -98,6 +98,8 @@ class WebOptions:
     `X-Forwarded-For` is believed. `missing` describes each required setting that is not set. `playback_reason`:
     audio is sent only to people who gave a reason for the call. `audit_search_text`: the audit trail has what was
     searched for. Without `local_accounts` people sign in at the `provider` only.
+    `language_model` is the model that analyses calls, empty without one; `language_model_fault` asks its server and returns what
+    is wrong in words, or None.
     `webhook_inside_hosts`: hosts of our own network that may receive webhooks.
     """
 
@@ -132,6 +134,8 @@ class WebOptions:
     audit_search_text: bool = False
     retention: Sequence[Rule] = ()
     webhook_inside_hosts: Sequence[str] = ()
+    language_model: str = ""
+    language_model_fault: Callable[[], str | None] = lambda: None
 
     @property
     def no_sign_in(self) -> bool:

@@ -55,7 +55,11 @@ export function followCall(page: HTMLElement): void {
     note: () => document.dispatchEvent(new CustomEvent("notes-changed")),
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
     // The verdict closes the call before it is measured.
-    stage: ({ stage }: { stage: string }) => (stage === "measure" ? refresh() : storedChange()),
+    stage: ({ stage }: { stage: string }) => {
+      if (stage === "analyse") document.dispatchEvent(new CustomEvent("analysis-changed"));
+      if (["measure", "analyse"].includes(stage)) refresh();
+      else storedChange();
+    },
     consent: (consent: Consent) => {
       page.querySelector<RecordingPause>("recording-pause")?.applyConsent(consent);
       storedChange();
@@ -64,6 +68,7 @@ export function followCall(page: HTMLElement): void {
       if (data.state === "erased" || data.roles_swapped !== undefined) location.reload();
       else if (["labels", "reviewed", "assigned_to"].some((name) => name in data)) document.dispatchEvent(new CustomEvent("triage-changed"));
       else if (closed && "topic" in data) refreshInsight();
+      else if ("analysis" in data) document.dispatchEvent(new CustomEvent("analysis-changed"));
       else storedChange();
     },
     transcript: ({ redacted }: { redacted?: boolean }) =>

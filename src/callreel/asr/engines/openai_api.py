@@ -12,8 +12,7 @@ machine, up to a minute), `price_per_minute` (default 0).
 import importlib.util
 import io
 import wave
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,11 +23,13 @@ import numpy.typing as npt
 from callreel.asr.engine import Capabilities, RecognizedWord
 from callreel.asr.engines import options as option
 from callreel.asr.engines.registry import Options
-from callreel.asr.engines.shared_pause import SharedPause
 from callreel.asr.engines.spread import spread, timed
 from callreel.asr.languages import NAMES
 from callreel.audio.samples import ASR_HZ
 from callreel.domain.errors import EngineError
+from callreel.runtime.loopback import is_loopback
+from callreel.runtime.retry import requested_wait_s
+from callreel.runtime.shared_pause import SharedPause
 
 if TYPE_CHECKING:  # the extra may be missing
     from httpx2 import Response
@@ -79,7 +80,7 @@ def knows(model: str) -> bool:
 
 
 def _here(base_url: str) -> bool:
-    return urlsplit(base_url).hostname in ("localhost", "127.0.0.1", "::1")
+    return is_loopback(urlsplit(base_url).hostname)
 
 
 def load(options: Options) -> "OpenAIEngine":
@@ -92,7 +93,7 @@ def load(options: Options) -> "OpenAIEngine":
 
     def heed(response: "Response") -> None:
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
-            pause.begin(_retry_after_s(response.headers))
+            pause.begin(requested_wait_s(response.headers) or 0.0)
 
     client = OpenAI(
         api_key=api_key or "none",  # a local server needs none
@@ -190,14 +191,6 @@ def _timed(verbose: "TranscriptionVerbose", duration_ms: int) -> list[Recognized
     if not verbose.words:
         return spread(verbose.text, 0, duration_ms)
     return timed(((word.word, word.start, word.end) for word in verbose.words), duration_ms)
-
-
-def _retry_after_s(headers: Mapping[str, str]) -> float:
-    """What the server says in seconds or, of its own kind, milliseconds; 0 if it says nothing, or a date."""
-    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
-        with suppress(KeyError, ValueError):
-            return float(headers[name]) / divisor
-    return 0.0
 
 
 def _duration_ms(samples: npt.NDArray[np.int16]) -> int:

@@ -16,6 +16,8 @@ from callreel.store.calls.calls import CallRow
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import (
+    analyses,
+    analysis_items,
     callbacks,
     calls,
     erasures,
@@ -33,7 +35,9 @@ from callreel.store.db.tables import (
 )
 from callreel.store.scorecards import reviews
 
-_TEXT = (transcripts, finals, turn_index, notes, live_scores, phrase_alerts, topics)
+_TEXT = (
+    transcripts, finals, turn_index, notes, live_scores, phrase_alerts, topics, analyses, analysis_items,
+)  # fmt: skip
 _SPOKEN = (EventKind.FINAL, EventKind.NOTE, EventKind.PHRASE_ALERT)
 
 
@@ -135,7 +139,7 @@ def delete_layers(conn: Connection, call_id: CallId) -> dict[str, Json]:
 
 
 def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
-    """Delete transcripts with their corrections, notes, phrase alerts, the topic, the events of these, and the texts of reviews.
+    """Delete transcripts with their corrections, topics, notes, alerts, analyses, their events, and the texts of reviews.
 
     Returns how many of each.
     """

@@ -46,11 +46,13 @@ def put(
     *,
     once: bool = False,
 ) -> None:
-    """Order a workflow, in place of pending orders for the same subject.
+    """Order a workflow, in place of pending orders for the same subject; an analysis replaces only analyses.
 
     With `once`, the engine runs this workflow only once for `subject`, however often it is ordered.
     """
-    conn.execute(delete(outbox).where(outbox.c.subject == subject))
+    analysis = workflow is Workflow.ANALYSE
+    same = (outbox.c.workflow == Workflow.ANALYSE) if analysis else (outbox.c.workflow != Workflow.ANALYSE)
+    conn.execute(delete(outbox).where(outbox.c.subject == subject, same))
     key = subject if once else order_key(subject, secrets.token_hex(4))
     conn.execute(
         outbox.insert().values(call_id=call_id, workflow=workflow, subject=subject, key=key, created_at=at)

@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.schema import SchemaItem
 
 from callreel.domain.access import Scope, UserRole
+from callreel.domain.analysis import Citation, Content, ItemKind, ItemState
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.consent import Answer, Mode, OnDecline, Policy
 from callreel.domain.events import EventKind
@@ -662,6 +663,47 @@ scorecard_reviews = _table(
     Column("answers_before", Structured(tuple[ScoreAnswer, ...])),
     UniqueConstraint("call_id", "scorecard_id", "reviewer"),
     # Ids are never reused: a page may still show a discarded draft.
+    sqlite_autoincrement=True,
+)
+
+# What a language model found in a call, one row for each run. `redacted`: words were redacted after it; `roles_swapped`: how
+# the roles were displayed to it.
+analyses = _table(
+    "analyses",
+    Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("run", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("server", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("requests", Integer, nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("prompt_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("cost", Text),
+    Column("currency", Text),
+    Column("dropped", Integer, nullable=False),
+    Column("roles_swapped", Boolean, nullable=False),
+    Column("redacted", Boolean, nullable=False),
+    UniqueConstraint("call_id", "run"),
+)
+
+# `made` is the model's text, `written` a person's. `label_id` may be that of a deleted label.
+analysis_items = _table(
+    "analysis_items",
+    Column("id", LargeInteger, primary_key=True),
+    _of_call(),
+    Column("number", Integer, nullable=False),
+    Column("kind", Enumerated(ItemKind), nullable=False),
+    Column("made", SealedJson("analysis_items.made", Content)),
+    Column("written", SealedJson("analysis_items.written", Content)),
+    Column("citations", Structured(tuple[Citation, ...]), nullable=False),
+    Column("label_id", LargeInteger),
+    Column("state", Enumerated(ItemState), nullable=False),
+    Column("by", Text),
+    Column("at", UTCDateTime),
+    # Ids are never reused: a page may still show a deleted item.
     sqlite_autoincrement=True,
 )
 

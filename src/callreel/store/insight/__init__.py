@@ -1,1 +1,1 @@
-"""What a call was about, as rows: topics."""
+"""What a call was about, as rows: topics, and analyses by a language model."""

@@ -1,4 +1,4 @@
-"""Overwrites the stored text of a call with its redacted form: transcripts, corrections, live results and their events."""
+"""Overwrites the stored text of a call with its redacted form: transcripts, corrections, live results and their events, and analyses."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from callreel.domain.words import join_words
 from callreel.redaction.masking import masked_final, masked_words
 from callreel.store.db.tables import finals as final_table
 from callreel.store.db.tables import live_events, revised_turns, revisions, transcripts, turns
+from callreel.store.insight import analyses
 from callreel.store.transcripts import finals
 
 
@@ -50,6 +51,7 @@ def overwrite_text(
             {**change, "text": Entity.OTHER.mask} if change.get("text") else change for change in changes
         ]
         conn.execute(update(revisions).where(mine).values(changes=hidden))
+    analyses.overwrite(conn, call_id)
 
 
 def _overwrite(conn: Connection, table: Table, where: Any, stretches: Sequence[Stretch]) -> list[Any]:

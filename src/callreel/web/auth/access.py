@@ -164,6 +164,21 @@ RULES: Final[Sequence[Rule]] = (
     Rule("PUT", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.ASSIGNED),
     Rule("DELETE", "/api/v1/calls/{call_id}/assignment", Right.REVIEW_CALLS, audit=Did.UNASSIGNED),
     Rule("POST", "/api/v1/calls/bulk", _WRITE, unaudited="each changed call has the entry of its change"),
+    # Analyses by a language model
+    Rule("GET", "/api/v1/calls/{call_id}/analysis", _READ, audit=Did.CALL_VIEWED, merged=True),
+    Rule("POST", "/api/v1/calls/{call_id}/analysis", Right.REVIEW_CALLS, audit=Did.ANALYSIS_ORDERED),
+    Rule(
+        "PUT",
+        "/api/v1/calls/{call_id}/analysis/items/{item_id}/state",
+        _WRITE,
+        audit=Did.ANALYSIS_ITEM_CHANGED,
+    ),
+    Rule(
+        "PUT",
+        "/api/v1/calls/{call_id}/analysis/items/{item_id}/text",
+        _WRITE,
+        audit=Did.ANALYSIS_ITEM_CHANGED,
+    ),
     # Saved filters: one's own
     Rule("GET POST", "/api/v1/filters", _READ, session=True, audit=Did.FILTER_SAVED),
     Rule("DELETE", "/api/v1/filters/{filter_id}", _READ, session=True, audit=Did.FILTER_REMOVED),

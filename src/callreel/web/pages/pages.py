@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from callreel.domain.access import Right
+from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.ids import CallId
 from callreel.domain.redaction import Entity
@@ -112,6 +113,8 @@ def one_call(
         accesses=accesses,
         needs_reason=context.options.playback_reason and auditor.reason(person, call_id) is None,
         entities=list(Entity),
+        longest_text=LONGEST_TEXT,
+        longest_due=LONGEST_DUE,
         after=after,
         speech=speech_strip(call["measures"]),
         layer_groups=layer_groups(call),
@@ -147,7 +150,8 @@ def settings(context: Context, page: Page) -> HTMLResponse:
         section: [line for line in shown if line.section == section]
         for section in dict.fromkeys(line.section for line in shown)
     }
-    return page("settings.html", here="settings", sections=sections, changed=changed)
+    fault = context.options.language_model_fault()
+    return page("settings.html", here="settings", sections=sections, changed=changed, model_fault=fault)
 
 
 @routes.get("/consent")

@@ -496,6 +496,43 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_table(
+        "analyses",
+        sa.Column(
+            "call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True
+        ),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("run", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("server", sa.String, nullable=False),
+        sa.Column("model", sa.String, nullable=False),
+        sa.Column("prompt", sa.String, nullable=False),
+        sa.Column("requests", sa.Integer, nullable=False),
+        sa.Column("duration_ms", sa.Integer, nullable=False),
+        sa.Column("prompt_tokens", sa.Integer),
+        sa.Column("completion_tokens", sa.Integer),
+        sa.Column("cost", sa.String),
+        sa.Column("currency", sa.String),
+        sa.Column("dropped", sa.Integer, nullable=False),
+        sa.Column("roles_swapped", sa.Boolean, nullable=False),
+        sa.Column("redacted", sa.Boolean, nullable=False),
+        sa.UniqueConstraint("call_id", "run"),
+    )
+    op.create_table(
+        "analysis_items",
+        sa.Column("id", _LARGE, primary_key=True),
+        _of_call(),
+        sa.Column("number", sa.Integer, nullable=False),
+        sa.Column("kind", sa.String, nullable=False),
+        sa.Column("made", _JSON),
+        sa.Column("written", _JSON),
+        sa.Column("citations", _JSON, nullable=False),
+        sa.Column("label_id", _LARGE),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("by", sa.String),
+        sa.Column("at", _TIME),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "turn_index",
         sa.Column("id", _LARGE, primary_key=True),
         _of_call(index=False),

@@ -1,0 +1,186 @@
+"""The analysis of a call as people see it, and what they decide: approve, edit or reject an item, or order another analysis.
+
+What a person wrote stays through later analyses. Text of the model is not trusted: it is data in JSON, and pages escape it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from callreel.cluster.event_publisher import EventPublisher
+from callreel.domain.access import Right
+from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT, Content, Item, ItemKind, ItemState, displayed
+from callreel.domain.call import CallState, Role
+from callreel.domain.errors import CallreelError
+from callreel.domain.events import EventKind, Json, LiveEvent, swap_roles
+from callreel.domain.ids import CallId
+from callreel.domain.work import Workflow
+from callreel.review.labeling import Labeling
+from callreel.runtime.clock import Clock
+from callreel.store.audit.pending import describe
+from callreel.store.calls import calls, holds, labels, outbox
+from callreel.store.calls.calls import CallRow
+from callreel.store.db.database import Database
+from callreel.store.insight import analyses
+from callreel.store.insight.analyses import AnalysisRow
+
+
+class ItemError(CallreelError):
+    """A text that an item cannot have."""
+
+
+class AnalysisRefusedError(CallreelError):
+    """The state of the call, or of its item, does not allow this."""
+
+
+def analysis_summary(conn: Connection, call: CallRow) -> Json:
+    """The newest run, and the items that are shown; roles as recorded. None without a run.
+
+    `outdated` says why the model's text of the newest run is not shown: `redacted` or `roles_swapped`.
+    """
+    rows = analyses.of_call(conn, call.id)
+    if not rows:
+        return None
+    newest = rows[0]
+    outdated = "redacted" if newest.redacted else None
+    if outdated is None and newest.roles_swapped != call.roles_swapped:
+        outdated = "roles_swapped"
+    items = displayed(_shown(conn, call, rows))
+    return {**_run(newest), "outdated": outdated, "items": [_item(item) for item in items]}
+
+
+def displayed_analysis(conn: Connection, call: CallRow) -> Json:
+    """The same with the displayed roles."""
+    found = analysis_summary(conn, call)
+    return swap_roles(found) if call.roles_swapped and isinstance(found, Mapping) else found
+
+
+def analysis_history(conn: Connection, call: CallRow) -> list[dict[str, Json]]:
+    """Every run, newest first, each with all of its items; roles as recorded."""
+    rows = analyses.of_call(conn, call.id)
+    items = [item for item in _shown(conn, call, rows) if item.content is not None]
+    return [
+        {**_run(row), "items": [_item(item) for item in items if item.number == row.number]} for row in rows
+    ]
+
+
+class Analyses:
+    """Blocking; safe from any thread."""
+
+    def __init__(
+        self, database: Database, publisher: EventPublisher, clock: Clock, labeling: Labeling
+    ) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._clock = clock
+        self._labeling = labeling
+
+    def order(self, call_id: CallId) -> None:
+        """Order another analysis. Raises NoCallError, AnalysisRefusedError."""
+        with self._database.write() as conn:
+            call = calls.locked(conn, call_id)
+            if call.state is not CallState.CLOSED or call.withheld:
+                raise AnalysisRefusedError("a call is analysed when the stages after it are done")
+            outbox.put(conn, call_id, Workflow.ANALYSE, call_id, self._clock.now())
+
+    def decide(
+        self, call_id: CallId, item_id: int, state: ItemState, by: str, rights: Collection[Right]
+    ) -> bool:
+        """Approve or reject an item; False if there is no such item. An approved label is given to the call.
+
+        Raises AnalysisRefusedError, and what `Labeling.attach` raises.
+        """
+        with self._database.read() as conn:
+            item = self._changeable(conn, call_id, item_id)
+        if item is None:
+            return False
+        describe(subject=str(item_id), kind=item.kind.value, state=state.value)
+        if item.label_id is not None and state is ItemState.APPROVED:
+            self._labeling.attach(call_id, item.label_id, by, rights)
+        self._save(call_id, item, state, None, by)
+        return True
+
+    def edit(self, call_id: CallId, item_id: int, text: str, role: Role | None, due: str, by: str) -> bool:
+        """Replace the text of an item, and of an action item its owner, as displayed, and due date; that approves it.
+
+        False if there is no such item. Raises ItemError, AnalysisRefusedError.
+        """
+        text, due = text.strip(), due.strip()
+        if not text or len(text) > LONGEST_TEXT or len(due) > LONGEST_DUE:
+            raise ItemError(
+                f"an item needs a text of 1 to {LONGEST_TEXT} characters, and a due date of at most {LONGEST_DUE}"
+            )
+        with self._database.read() as conn:
+            item = self._changeable(conn, call_id, item_id)
+            call = calls.get(conn, call_id)
+        if item is None or call is None:
+            return False
+        if item.kind is ItemKind.LABEL:
+            raise AnalysisRefusedError("a suggested label can be approved or rejected, not edited")
+        if item.kind is not ItemKind.ACTION:
+            role, due = None, ""
+        describe(subject=str(item_id), kind=item.kind.value, state=ItemState.APPROVED.value, edited=True)
+        self._save(call_id, item, ItemState.APPROVED, Content(text, role and call.displayed(role), due), by)
+        return True
+
+    def _changeable(self, conn: Connection, call_id: CallId, item_id: int) -> Item | None:
+        if holds.current(conn, call_id) is not None:
+            raise AnalysisRefusedError("the call is on legal hold: its analysis cannot be changed")
+        return analyses.get(conn, call_id, item_id)
+
+    def _save(self, call_id: CallId, item: Item, state: ItemState, written: Content | None, by: str) -> None:
+        with self._database.write() as conn:
+            analyses.decide(conn, item.id, state, written, by, self._clock.now())
+            event = self._publisher.record(conn, LiveEvent(call_id, EventKind.CALL, {"analysis": item.id}))
+        self._publisher.publish(event)
+
+
+def _shown(conn: Connection, call: CallRow, rows: Sequence[AnalysisRow]) -> list[Item]:
+    """The items whose text may be shown. A suggestion of a label that was renamed has its name of now, a deleted one's has none."""
+    names = {row.id: row.name for row in labels.all_labels(conn)}
+    items = analyses.shown(rows, analyses.items_of(conn, call.id), roles_swapped=call.roles_swapped)
+    return [
+        replace(item, made=Content(names[item.label_id]) if item.made and item.label_id in names else None)
+        if item.label_id is not None
+        else item
+        for item in items
+    ]
+
+
+def _run(row: AnalysisRow) -> dict[str, Json]:
+    return {
+        "number": row.number,
+        "at": row.at.isoformat(timespec="milliseconds"),
+        "server": row.server,
+        "model": row.model,
+        "prompt": row.prompt,
+        "requests": row.requests,
+        "duration_ms": row.duration_ms,
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "cost": row.cost,
+        "currency": row.currency,
+        "dropped": row.dropped,
+    }
+
+
+def _item(item: Item) -> dict[str, Json]:
+    content = item.content
+    assert content is not None  # others are not listed
+    return {
+        "id": item.id,
+        "run": item.number,
+        "kind": item.kind.value,
+        "text": content.text,
+        "role": content.role.value if content.role else None,
+        "due": content.due or None,
+        "label_id": item.label_id,
+        "state": item.state.value,
+        "edited": item.written is not None,
+        "by": item.by,
+        "at": item.at.isoformat(timespec="milliseconds") if item.at else None,
+        "turns": [
+            {"role": one.role.value, "start_ms": one.start_ms, "end_ms": one.end_ms} for one in item.citations
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Routes about what a call was about."""
