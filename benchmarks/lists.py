@@ -30,13 +30,24 @@ from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.cost import Prices
 from callreel.domain.label import LabelColor
 from callreel.domain.measures import CallSpeech, Span, measure
+from callreel.domain.phrases import Trigger
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.verdict import Reason, Verdict
 from callreel.review.statistics import day_figures
 from callreel.store.calls import measures as measured_calls
 from callreel.store.calls.call_list import CallFilter, Position, Sort
 from callreel.store.db.database import Database
-from callreel.store.db.tables import call_labels, calls, labels, layers, legs, measures, recordings, streams
+from callreel.store.db.tables import (
+    call_labels,
+    calls,
+    labels,
+    layers,
+    legs,
+    measures,
+    phrase_alerts,
+    recordings,
+    streams,
+)
 from callreel.web.api.calls import call_page
 
 NOW = datetime(2026, 11, 29, 18, 0, tzinfo=UTC)
@@ -47,6 +58,8 @@ RECENT = timedelta(days=62)
 """Only the dashboard reads the other rows of a call, and only those of recent calls."""
 LABELS = {1: 2, 2: 500}
 """By its id, every how many calls have a label."""
+ALERT_EVERY = 20
+"""One of so many calls has an alert, of one of three rules."""
 LAYERS: tuple[tuple[Layer, Role | None], ...] = (
     (Layer.CLOUD, None),
     (Layer.LIVE_8K, Role.AGENT),
@@ -108,6 +121,11 @@ def rows_of(number: int, random_: random.Random) -> Iterator[tuple[Table, dict[s
         "reviewed_at": end if number % 40 else None, "reviewed_by": "sam" if number % 40 else None,
         "assigned_to": None if number % 90 else "sam",
     }  # fmt: skip
+    if number % ALERT_EVERY == 0:
+        yield phrase_alerts, {
+            "call_id": call_id, "rule_id": 1 + number // ALERT_EVERY % 3, "rule": "refund", "trigger": Trigger.SAID,
+            "role": Role.AGENT, "place": "agent-1", "start_ms": 1000, "end_ms": 2000, "at": at,
+        }  # fmt: skip
     for label_id, every in LABELS.items():
         if number % every == 0:
             yield (
@@ -170,6 +188,9 @@ def kinds(conn: Connection) -> dict[str, tuple[CallFilter, Sort, Position | None
         "interrupted": CallFilter(min_interruptions=12),
         "agent talks": CallFilter(min_agent_ratio=0.6),
         "long calls": CallFilter(min_s=840),
+        "any alert": CallFilter(alert=True),
+        "alert of a rule": CallFilter(alert_rule=2),
+        "no such alert": CallFilter(alert_rule=9),
         "common label": CallFilter(label=1),
         "rare label": CallFilter(label=2),
         "label, to review": CallFilter(label=1, reviewed=False),

@@ -5,8 +5,10 @@ from fastapi.testclient import TestClient
 
 from callreel.domain.call import Role
 from callreel.domain.cost import Prices
+from callreel.store.calls import phrase_alerts
 from callreel.store.people import technicians
 from callreel.web.options import WebOptions
+from tests.support.rows import a_rule
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
 from tests.web.conftest import As, MakeApp, browser_of
 from tests.web.test_api_calls import ids
@@ -80,6 +82,29 @@ def test_label_and_technician_are_typed_by_name(ada: TestClient, place: Seed) ->
     assert ids(ada, q='label:"data request"') == ids(ada, q='label:"DATA REQUEST" gauge number:lee') == [DONE]
     assert ids(ada, q="label:praise", label=str(other)) == [SUSPECT]
     assert refusal(ada, q="label:praise", label=str(label)).startswith("'label:' has another value")
+
+
+def test_alerts_are_filtered_by_rule(signed_in: As, place: Seed) -> None:
+    sam, maria = signed_in("sam"), signed_in("maria")
+    refund = a_rule(place.database).rule
+    greeting = a_rule(place.database, name="Missing greeting").rule
+    with place.database.write() as conn:
+        phrase_alerts.put(conn, DONE, refund, Role.AGENT, "agent-1", NOON, (1, 2))
+        phrase_alerts.put(conn, DONE, refund, Role.AGENT, "agent-2", NOON, (3, 4))
+        phrase_alerts.put(conn, SUSPECT, greeting, None, phrase_alerts.MISSING, NOON)
+    assert ids(sam, alert="any") == ids(sam, q="alert:any") == [SUSPECT, DONE]
+    assert ids(sam, alert=str(refund.id)) == ids(sam, q="alert:refund gauge", alert=str(refund.id)) == [DONE]
+    assert (
+        ids(sam, q='alert:"missing greeting"') == ids(sam, alert=str(greeting.id), sort="newest") == [SUSPECT]
+    )
+    assert ids(sam, alert="4711") == []
+    assert refusal(sam, q="alert:lost").startswith("'alert:' names no phrase rule")
+    assert refusal(sam, q="alert:refund", alert="any").startswith("'alert:' has another value")
+    assert sam.get("/api/v1/calls?alert=none").status_code == 422
+    assert f'<option value="{refund.id}">Refund</option>' in sam.get("/").text
+    assert ids(maria, alert="any") == ids(maria, q="alert:refund") == [DONE]
+    assert ids(maria, q='alert:"missing greeting"') == ids(maria, q="alert:lost") == []
+    assert "Refund" not in maria.get("/").text
 
 
 def test_displayed_name_of_a_party_is_accepted(make_app: MakeApp, place: Seed) -> None:

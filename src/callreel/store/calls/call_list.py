@@ -14,6 +14,7 @@ from callreel.domain.verdict import Verdict
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.holds import open_holds
 from callreel.store.calls.labels import labeled
+from callreel.store.calls.phrase_alerts import raised
 from callreel.store.db.dialect import seconds_between
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import call_labels, calls, measures, notes, technicians
@@ -48,7 +49,7 @@ class CallFilter:
     """Conditions on calls; None and empty values do not filter.
 
     `since` is inclusive, `until` exclusive. `agent` is an identity; `number` matches digits within the other party's
-    number, `number_name` a part of that number's name. `assigned_to` is a person's name. `judged` False selects calls without a verdict. Durations count
+    number, `number_name` a part of that number's name. `alert` selects calls with an alert of any phrase rule, `alert_rule` those of one. `assigned_to` is a person's name. `judged` False selects calls without a verdict. Durations count
     from the answer, or from the start without one; a live call has none. The last ones select measured calls. `own` is the identity of an agent who may see
     only their own calls.
     """
@@ -66,6 +67,8 @@ class CallFilter:
     max_s: float | None = None
     noted: bool = False
     held: bool = False
+    alert: bool = False
+    alert_rule: int | None = None
     label: int | None = None
     reviewed: bool | None = None
     assigned_to: str | None = None
@@ -188,6 +191,8 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(calls.c.assigned_to.is_(None))
     if wanted.held:
         found.append(calls.c.id.in_(open_holds()))
+    if wanted.alert or wanted.alert_rule is not None:
+        found.append(calls.c.id.in_(raised(wanted.alert_rule)))
     length_s = seconds_between(conn, func.coalesce(calls.c.answered_at, calls.c.created_at), calls.c.ended_at)
     if wanted.min_s is not None:
         found.append(length_s >= wanted.min_s)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, Json, LiveEvent
@@ -85,6 +85,12 @@ def of_calls(conn: Connection, call_ids: Collection[CallId]) -> list[PhraseAlert
     """Those of several calls, in the order in which they were raised."""
     query = select(phrase_alerts).where(phrase_alerts.c.call_id.in_(list(call_ids)))
     return fetch_all(conn, PhraseAlertRow, query.order_by(phrase_alerts.c.id))
+
+
+def raised(rule_id: int | None) -> Select[tuple[str]]:
+    """The ids of calls with an alert of this rule, or with None of any, as a subquery."""
+    query = select(phrase_alerts.c.call_id)
+    return query if rule_id is None else query.where(phrase_alerts.c.rule_id == rule_id)
 
 
 def remove_missing(conn: Connection, call_id: CallId, rule_ids: Collection[int]) -> None:

@@ -619,6 +619,7 @@ phrase_alerts = _table(
     Column("end_ms", Integer),
     Column("at", UTCDateTime, nullable=False),
     UniqueConstraint("call_id", "rule_id", "place"),
+    Index(None, "rule_id", "call_id"),
 )
 
 # Scorecards: `store/scorecards`. A version never changes; the greatest number is in force. `last_key` is of their questions.

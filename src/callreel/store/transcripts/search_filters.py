@@ -16,6 +16,7 @@ class FilterKey(StrEnum):
     BEFORE = "before"
     AFTER = "after"
     LABEL = "label"
+    ALERT = "alert"
     PARTY = "party"
     NUMBER = "number"
 

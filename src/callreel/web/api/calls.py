@@ -35,6 +35,8 @@ from callreel.web.values import LARGEST_INTEGER
 LONGEST_QUERY = 500
 LONGEST_CALL_S = 1_000_000
 
+RuleId = Annotated[int, Field(ge=1, le=LARGEST_INTEGER)]
+
 routes = APIRouter(tags=["calls"])
 
 
@@ -52,6 +54,7 @@ class CallQuery(BaseModel):
     max_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     notes: bool = False
     held: bool = False
+    alert: Literal["any"] | RuleId | None = None
     label: int | None = Field(None, ge=1, le=LARGEST_INTEGER)
     reviewed: bool | None = None
     assigned: str | None = Field(None, max_length=LONGEST_NAME)
@@ -80,6 +83,8 @@ class CallQuery(BaseModel):
             max_s=self.max_s,
             noted=self.notes,
             held=self.held,
+            alert=self.alert == "any",
+            alert_rule=self.alert if isinstance(self.alert, int) else None,
             label=self.label,
             reviewed=self.reviewed,
             assigned_to={"me": me, "none": None, "": None}.get(self.assigned or "", self.assigned),

@@ -6,19 +6,23 @@ Each fault is one line, an InvalidError that begins with the filter.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from sqlalchemy import Connection
 
 from callreel.domain.call import Role
 from callreel.store.calls import labels
 from callreel.store.calls.call_list import CallFilter
+from callreel.store.transcripts import phrase_rules
 from callreel.store.transcripts.search_filters import FilterKey, TypedSearch
 from callreel.store.transcripts.search_query import parse
 from callreel.web.api.time_parameters import start_of
 from callreel.web.errors import InvalidError
 
 T = TypeVar("T")
+
+ANY_RULE: Final = "any"
+_NO_RULE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ def narrowed(conn: Connection, wanted: CallFilter, typed: TypedSearch, reader: R
             changes[name] = _unless_other(FilterKey.NUMBER, value, wanted.number or wanted.number_name)
     if (label := single.get(FilterKey.LABEL)) is not None:
         changes["label"] = _unless_other(FilterKey.LABEL, _label(conn, label), wanted.label)
+    if (alert := single.get(FilterKey.ALERT)) is not None:
+        rule = _rule(conn, alert, wanted.own)
+        _unless_other(
+            FilterKey.ALERT, rule or ANY_RULE, wanted.alert_rule or (ANY_RULE if wanted.alert else None)
+        )
+        changes |= {"alert": rule is None, "alert_rule": rule}
     party = single.get(FilterKey.PARTY)
     return replace(
         wanted,
@@ -103,6 +113,20 @@ def _label(conn: Connection, name: str) -> int:
         if row.name.casefold() == name.casefold():
             return row.id
     raise InvalidError(f"'{FilterKey.LABEL}:' names no label of the team")
+
+
+def _rule(conn: Connection, name: str, own: str | None) -> int | None:
+    """The id of a phrase rule, None for any rule. Agents do not learn which rules exist: another name finds no call."""
+    for row in phrase_rules.all_rules(conn):
+        if row.name.casefold() == name.casefold():
+            return row.id
+    if name.casefold() == ANY_RULE:
+        return None
+    if own is not None:
+        return _NO_RULE
+    raise InvalidError(
+        f"'{FilterKey.ALERT}:' names no phrase rule; '{FilterKey.ALERT}:{ANY_RULE}' is an alert of any rule"
+    )
 
 
 def _role(name: str, role_names: Mapping[Role, str]) -> Role:

@@ -21,7 +21,7 @@ from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import erasures, holds, labels, live_events
 from callreel.store.calls.call_list import CallFilter
 from callreel.store.people import saved_filters, second_factors, sessions, users
-from callreel.store.transcripts import vocabulary
+from callreel.store.transcripts import phrase_rules, vocabulary
 from callreel.web.api.audit import listed_accesses
 from callreel.web.api.calls import call_page
 from callreel.web.api.erasure import hold_summary
@@ -35,7 +35,7 @@ from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
 from callreel.web.pages.speech_strip import speech_strip
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "label", "reviewed", "assigned",
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "label", "reviewed", "assigned",
                   "min_silence_s", "min_interruptions", "min_agent_ratio", "sort")  # fmt: skip
 """Query parameters of the list that the script applies, through the API."""
 
@@ -57,6 +57,7 @@ def call_list(
         listed = call_page(conn, CallFilter(own=own), options.calls_per_page, position_of(before))
         everyone = [] if own is not None else users.all_users(conn)
         all_labels = labels.all_labels(conn)
+        rules = phrase_rules.all_rules(conn) if person.may(Right.WRITE_RULES) else []
         saved = saved_filters.of_person(conn, person.name)
         people = sorted({person.name, *assignable(conn)}) if person.may(Right.REVIEW_CALLS) else []
     response = page(
@@ -67,6 +68,7 @@ def call_list(
         agents=[user.identity for user in everyone],
         names=[user.name for user in everyone],
         labels=all_labels,
+        rules=rules,
         saved=saved,
         people=people,
         longest_reason=LONGEST_REASON,

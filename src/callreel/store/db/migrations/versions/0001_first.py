@@ -457,6 +457,7 @@ def upgrade() -> None:
         sa.Column("end_ms", sa.Integer),
         sa.Column("at", _TIME, nullable=False),
         sa.UniqueConstraint("call_id", "rule_id", "place"),
+        sa.Index(None, "rule_id", "call_id"),
     )
     op.create_table(
         "scorecards",
