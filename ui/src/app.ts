@@ -18,6 +18,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-dashboard": () => import("./dashboard/element"),
   "phone-book": () => import("./phone_book/element"),
   "custom-vocabulary": () => import("./phone_book/vocabulary"),
+  "call-scorecards": () => import("./scorecards/call"),
   "score-cards": () => import("./scorecards/forms"),
   "phrase-rules": () => import("./phrase_rules/element"),
   "settings-search": () => import("./settings/element"),

@@ -2,8 +2,9 @@
 
 import type { Call, Note } from "../page/api_types";
 import { el, required } from "../page/dom";
-import { duration, fragment, positionOf } from "../page/format";
+import { duration, fragment } from "../page/format";
 import { ApiError, errorMessage, get, send } from "../page/http";
+import { currentPosition } from "../page/position";
 import { addShortcuts } from "../page/shortcuts";
 import { toast } from "../page/toast";
 
@@ -36,13 +37,6 @@ export class CallNotes extends HTMLElement {
     return `/api/v1/calls/${this.dataset.call}`;
   }
 
-  /** The current position: the player's, or that of the live call. */
-  private position(): number {
-    const review = document.querySelector<HTMLElement>("call-review[data-ready]");
-    const live = document.querySelector<HTMLElement>("[data-live-call]");
-    return Math.round(Number(review?.dataset.positionMs ?? live?.dataset.positionMs ?? positionOf(location.hash) ?? 0));
-  }
-
   // Responses may arrive in another order than their requests, and after a change made here: only the newest one counts,
   // because an older one would remove a note until the next change.
   private async load(): Promise<void> {
@@ -72,7 +66,7 @@ export class CallNotes extends HTMLElement {
   }
 
   private async add(kind: Note["kind"], text: string): Promise<boolean> {
-    const at_ms = this.position();
+    const at_ms = currentPosition();
     const note = await this.change(() => send<Note>("POST", `${this.address}/notes`, { kind, at_ms, text }), (added) => this.with(added));
     if (note) toast(kind === "mark" ? `Marked ${duration(at_ms)}` : `Note added at ${duration(at_ms)}`);
     return note !== null;

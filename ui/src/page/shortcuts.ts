@@ -28,7 +28,7 @@ export function isTyping(target: EventTarget | null, key: string): boolean {
   if (target.isContentEditable || target.matches("input:not([type=checkbox], [type=radio]), textarea, select")) return true;
   if (target.closest("dialog")) return key !== "?";
   if ((key === " " || key === "Enter") && target.matches("button, a, summary, audio, input")) return true;
-  return target.matches("audio, [role=slider]") && key.startsWith("Arrow");
+  return target.matches("audio, [role=slider], [type=radio]") && key.startsWith("Arrow");
 }
 
 export function startShortcuts(): void {

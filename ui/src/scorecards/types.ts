@@ -62,6 +62,11 @@ export interface Comparison {
   questions: { question: number; text: string; answers: Points[]; same: boolean; spread: number }[];
 }
 
+/** The answer to a question; the API gives one for each. */
+export function answerOf(review: Review, question: Question): Answer {
+  return review.answers.find((answer) => answer.question === question.key) ?? { question: question.key, points: null, not_applicable: false, text: "", moments_ms: [] };
+}
+
 export function scoreText(percent: number | null): string {
   return percent === null ? "no score" : `${percent.toFixed(1)} %`;
 }

@@ -110,6 +110,7 @@ def one_call(
         call=call,
         holds=[hold_summary(row) for row in held],
         labels=all_labels,
+        own_call=call["agent"] == person.identity,
         people=people if person.name in people else [person.name, *people],
         longest_reason=LONGEST_REASON,
         accesses=accesses,

@@ -1,0 +1,1 @@
+import{a as e}from"./format-BLnzrbsi.js";function t(){let t=document.querySelector(`call-review[data-ready]`),n=document.querySelector(`[data-live-call]`);return Math.round(Number(t?.dataset.positionMs??n?.dataset.positionMs??e(location.hash)??0))}export{t};
