@@ -258,7 +258,19 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
     ("name", "places"),
     [
         ("maria", ["/", "/wall", "/statistics"]),
-        ("sam", ["/", "/wall", "/statistics", "/technicians", "/labels", "/phrase-rules", "/operations"]),
+        (
+            "sam",
+            [
+                "/",
+                "/wall",
+                "/statistics",
+                "/technicians",
+                "/labels",
+                "/scorecards",
+                "/phrase-rules",
+                "/operations",
+            ],
+        ),
         (
             "ada",
             [
@@ -267,6 +279,7 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
                 "/statistics",
                 "/technicians",
                 "/labels",
+                "/scorecards",
                 "/phrase-rules",
                 "/operations",
                 "/people",
