@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import zipfile
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from callreel.scorecards import forms, results, reviewing
 from callreel.store.calls import erasures, expired, holds
 from callreel.store.db.tables import scorecard_reviews
 from callreel.store.scorecards import reviews
-from tests.support.seed import DONE, LIVE, NOON, SUSPECT, Seed
+from tests.support.seed import DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
 from tests.web.conftest import As
 
 FORMS = "/api/v1/scorecards"
@@ -291,6 +293,17 @@ def test_scorecards_and_reports_are_limited(ada: TestClient, monkeypatch: pytest
     period = {"from": "2026-11-01", "to": "2026-11-30"}
     for path in (f"{FORMS}/results", "/scorecards/results.csv"):
         assert "choose a shorter one" in refused(ada.get(path, params=period), 422)
+
+
+def test_request_about_a_number_exports_finished_reviews(signed_in: As) -> None:
+    sam, ada = signed_in("sam"), signed_in("ada")
+    made(sam)
+    done = finished(sam, GOOD)
+    begun(ada)
+    answer = ada.get("/api/v1/subject-access", params={"number": NUMBER})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert json.loads(archive.read(f"{DONE}/reviews.json")) == [done]
+        assert json.loads(archive.read(f"{SUSPECT}/reviews.json")) == []
 
 
 def test_expired_text_blanks_reviews_and_erasure_deletes_them(signed_in: As, place: Seed) -> None:

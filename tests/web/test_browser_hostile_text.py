@@ -26,15 +26,20 @@ from callreel.domain.note import NoteKind
 from callreel.domain.work import ON_RECORDINGS, NoWork, WorkItem, WorkState
 from callreel.runtime.log import JsonLines, TextLines
 from callreel.runtime.secret_tokens import new_token, token_hash
+from callreel.scoring.dispute import ReviewState
+from callreel.scoring.questions import Question, QuestionKind
+from callreel.scoring.score import Remark
 from callreel.store.calls import erasures, holds, notes, phrase_alerts
 from callreel.store.db.tables import metadata
 from callreel.store.db.types import Structured, Text, storable_text
 from callreel.store.people import api_tokens, sessions, technicians, users
+from callreel.store.scorecards import forms, reviews
+from callreel.store.scorecards.forms import VersionRow
 from callreel.store.transcripts import vocabulary
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth.signin import COOKIE
 from callreel.web.options import ShownSetting
-from tests.support.rows import a_rule
+from tests.support.rows import a_review, a_rule
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed, record
 from tests.web.chromium import serving
 from tests.web.route_table import TABLE, filled
@@ -94,7 +99,13 @@ class Poisoned:
 def poisoned(place: Seed) -> Poisoned:
     """One row at least in every table that a page shows, and the hostile text in every text column."""
     rule = a_rule(place.database, name=HOSTILE, phrases=(HOSTILE,)).rule
+    review = a_review(place.database, DONE, "x", ReviewState.DISPUTED, "x")
+    question = Question(1, HOSTILE, QuestionKind.YES_NO, 5)
     with place.database.write() as conn:
+        version = VersionRow(review.scorecard_id, 2, HOSTILE, (question,), "x", NOON)
+        forms.add_version(conn, version, 1)
+        remark = Remark(1, HOSTILE, (900,))
+        reviews.put(conn, replace(review, version=2, remarks=(remark,), dispute=HOSTILE, disputed_at=NOON))
         for call_id in (DONE, LIVE):
             notes.add(conn, call_id, NoteKind.NOTE, 10, "x", "x", NOON)
             holds.release(conn, holds.add(conn, call_id, "x", "x", NOON).id, "x", "x", NOON)
@@ -183,7 +194,7 @@ ADDRESSES: Final = [
 PAGES: Final = [
     path for path in ADDRESSES
     if not path.startswith(("/api/v1/", "/health", "/static", "/openapi", "/metrics", "/events", "/notices"))
-    and "/layers/" not in path and "/transcript." not in path and "/trail." not in path and not path.endswith("/events")
+    and "/layers/" not in path and "/transcript." not in path and "/trail." not in path and not path.endswith(".csv") and not path.endswith("/events")
 ]  # fmt: skip
 
 WATCH = """
