@@ -33,12 +33,14 @@ from callreel.domain.measures import CallSpeech, Span, measure
 from callreel.domain.phrases import Trigger
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.domain.verdict import Reason, Verdict
+from callreel.insight.moment_kind import MomentKind
 from callreel.review.statistics import day_figures
 from callreel.store.calls import measures as measured_calls
 from callreel.store.calls.call_list import CallFilter, Position, Sort
 from callreel.store.db.database import Database
 from callreel.store.db.tables import (
     call_labels,
+    call_moments,
     calls,
     labels,
     layers,
@@ -47,6 +49,7 @@ from callreel.store.db.tables import (
     phrase_alerts,
     recordings,
     streams,
+    topics,
 )
 from callreel.web.api.calls import call_page
 
@@ -60,6 +63,8 @@ LABELS = {1: 2, 2: 500}
 """By its id, every how many calls have a label."""
 ALERT_EVERY = 20
 """One of so many calls has an alert, of one of three rules."""
+MOMENTS = {MomentKind.QUESTION: 1, MomentKind.COMPLAINT: 20, MomentKind.PROMISE: 500}
+"""Every how many calls have such a moment."""
 LAYERS: tuple[tuple[Layer, Role | None], ...] = (
     (Layer.CLOUD, None),
     (Layer.LIVE_8K, Role.AGENT),
@@ -132,6 +137,10 @@ def rows_of(number: int, random_: random.Random) -> Iterator[tuple[Table, dict[s
                 call_labels,
                 {"call_id": call_id, "label_id": label_id, "created_at": at, "by": "sam", "at": end},
             )
+    yield topics, {"call_id": call_id, "version": 1, "due": False, "text": "left gauge, valve, pressure"}
+    for kind, every in MOMENTS.items():
+        if number % every == 0:
+            yield call_moments, {"call_id": call_id, "kind": kind}
     yield measures, {"call_id": call_id, "created_at": at, **random_.choice(_variants())}
     if at < NOW - RECENT:
         return
@@ -193,6 +202,9 @@ def kinds(conn: Connection) -> dict[str, tuple[CallFilter, Sort, Position | None
         "no such alert": CallFilter(alert_rule=9),
         "common label": CallFilter(label=1),
         "rare label": CallFilter(label=2),
+        "with questions": CallFilter(moment=MomentKind.QUESTION),
+        "with complaints": CallFilter(moment=MomentKind.COMPLAINT),
+        "with promises": CallFilter(moment=MomentKind.PROMISE),
         "label, to review": CallFilter(label=1, reviewed=False),
         "to review": CallFilter(reviewed=False),
         "reviewed": CallFilter(reviewed=True),

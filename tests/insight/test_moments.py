@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from callreel.domain.call import Role
 from callreel.domain.redaction import Entity, Stretch
 from callreel.domain.transcript import Turn, words_of
-from callreel.insight.moments import MOST_MOMENTS, Moment, MomentKind, find_moments
+from callreel.insight.moment_kind import MomentKind
+from callreel.insight.moments import MOST_MOMENTS, Moment, find_moments
 from callreel.redaction.masking import masked_turns
 from tests.asr.clips import FOLDER
 

@@ -12,16 +12,18 @@ from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.redaction import Entity, RedactionPolicy, Stretch
 from callreel.domain.transcript import TranscriptKind, Turn
+from callreel.insight.moment_kind import MomentKind
 from callreel.postcall.topics import Topics
 from callreel.review.redacting import Redacting, RedactionOptions
 from callreel.runtime.clock import Clock
-from callreel.store.calls import erasures, expired, live_events
+from callreel.store.calls import call_list, erasures, expired, live_events
+from callreel.store.calls.call_list import CallFilter
 from callreel.store.db.database import Database
 from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import topics as table
 from callreel.store.db.types import cipher_of
 from callreel.store.insight import topics
-from callreel.store.transcripts import search, transcripts
+from callreel.store.transcripts import redactions, revisions, search, transcripts
 from callreel.store.transcripts.transcripts import Provenance
 from tests.support.encryption import MASTER, keyring_of
 from tests.support.rows import CALL, NOON, a_call, after
@@ -167,6 +169,33 @@ def test_topic_is_sealed_and_deleted_with_the_text(database: Database, stage: To
     with database.write() as conn:
         assert expired.delete_text(conn, CALL.id)["topics"] == 1
     assert topic(database) is None
+
+
+def test_kinds_of_moments_select_calls_until_the_text_changes(database: Database, stage: Topics) -> None:
+    a_call(database)
+    say(database, CALL.id, "Thank you so much for it.", "I will send you the form.", "It is disappointing.")
+    other = another(database, 1, "Thank you so much for it.")
+
+    def found(kind: MomentKind) -> list[CallId]:
+        with database.read() as conn:
+            return [row.id for row in call_list.page(conn, CallFilter(moment=kind), 10)]
+
+    assert found(MomentKind.THANKS) == []
+    stage.sweep()
+    assert set(found(MomentKind.THANKS)) == {CALL.id, other}
+    assert found(MomentKind.PROMISE) == found(MomentKind.COMPLAINT) == [CALL.id]
+    assert found(MomentKind.QUESTION) == []
+    with database.write() as conn:
+        redactions.add(conn, CALL.id, Stretch(Role.AGENT, Entity.OTHER, 2_000, 3_000), "sam", NOON)
+        shown = revisions.shown(conn, CALL.id)
+        assert shown is not None
+        search.index_turns(conn, CALL.id, shown.turns)
+    assert found(MomentKind.PROMISE) == found(MomentKind.COMPLAINT) == []
+    stage.sweep()
+    assert (found(MomentKind.PROMISE), found(MomentKind.COMPLAINT)) == ([], [CALL.id])
+    with database.write() as conn:
+        assert expired.delete_text(conn, CALL.id)["call_moments"] == 2
+    assert found(MomentKind.COMPLAINT) == []
 
 
 def test_without_a_search_index_the_call_alone_gives_its_topic(database: Database, stage: Topics) -> None:

@@ -4,6 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import update
 
+from callreel.insight.moment_kind import MomentKind
 from callreel.store.db.tables import transcripts
 from callreel.store.insight import topics
 from tests.support.seed import DONE, LIVE, SUSPECT, Seed
@@ -132,3 +133,19 @@ def test_agents_read_topics_of_their_own_calls_only(signed_in: As, about: Seed) 
     ]
     assert mine["topic"] == TOPIC
     assert TOPIC not in signed_in("zoe").get("/api/v1/calls").text
+
+
+def test_list_is_filtered_by_moments(signed_in: As, place: Seed) -> None:
+    with place.database.write() as conn:
+        for call_id, kind in ((DONE, MomentKind.COMPLAINT), (SUSPECT, MomentKind.THANKS)):
+            topics.set_due(conn, call_id)
+            version = dict(topics.due(conn, 10))[call_id]
+            assert topics.put(conn, call_id, version, None, {kind})
+    sam, zoe = signed_in("sam"), signed_in("zoe")
+
+    def found(person: TestClient, kind: str) -> list[str]:
+        return [call["call_id"] for call in person.get(f"/api/v1/calls?moment={kind}").json()["calls"]]
+
+    assert (found(sam, "complaint"), found(sam, "thanks"), found(sam, "promise")) == ([DONE], [SUSPECT], [])
+    assert found(zoe, "complaint") == []
+    assert sam.get("/api/v1/calls?moment=joke").status_code == 422

@@ -12,6 +12,7 @@ from callreel.domain.call import CallState
 from callreel.domain.events import EventKind
 from callreel.domain.ids import CallId
 from callreel.domain.label import LabelColor
+from callreel.insight.moment_kind import MomentKind
 from callreel.store.calls import calls, erasures, holds, labels
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.insight import topics
@@ -60,7 +61,12 @@ def test_topic_is_in_the_row_of_the_list_and_of_a_filtered_one(
     with place.database.write() as conn:
         topics.set_due(conn, DONE)
         [(_, version)] = [row for row in topics.due(conn, 10) if row[0] == DONE]
-        topics.put(conn, DONE, version, "left gauge, <valve>")
+        topics.put(conn, DONE, version, "left gauge, <valve>", {MomentKind.COMPLAINT})
+    page.goto(base_url)
+    page.get_by_text("Filters", exact=True).click()
+    page.get_by_label("Moments").select_option("complaint")
+    expect(page.locator(".call")).to_have_count(1)
+    expect(page).to_have_url(f"{base_url}/?moment=complaint")
     for address in (base_url, f"{base_url}/?agent=maria", f"{base_url}/calls/{DONE}"):
         page.goto(address)
         expect(page.locator(".topic")).to_have_text("Topic: left gauge, <valve>")

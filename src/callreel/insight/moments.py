@@ -7,7 +7,6 @@ how often they are right. Text in another language, or in an unknown one, has no
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
 from callreel.domain.call import Role
@@ -15,6 +14,7 @@ from callreel.domain.redaction import Entity
 from callreel.domain.transcript import Turn, Word, words_of
 from callreel.domain.words import join_words
 from callreel.insight import phrases
+from callreel.insight.moment_kind import MomentKind
 from callreel.redaction.addresses import find_addresses
 from callreel.redaction.context import Context, mentions_of
 from callreel.redaction.emails import find_emails
@@ -42,16 +42,6 @@ _MASKED_ADDRESSES: Final = frozenset({Entity.ADDRESS, Entity.EMAIL})
 _MASKED_NUMBERS: Final = frozenset(
     {Entity.CARD_NUMBER, Entity.SECURITY_CODE, Entity.BANK_ACCOUNT, Entity.NATIONAL_ID, Entity.PHONE}
 )
-
-
-class MomentKind(StrEnum):
-    QUESTION = "question"
-    NUMBER = "number"
-    ADDRESS = "address"
-    """Of a place, or for e-mail."""
-    PROMISE = "promise"
-    THANKS = "thanks"
-    COMPLAINT = "complaint"
 
 
 @dataclass(frozen=True, slots=True)

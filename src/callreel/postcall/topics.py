@@ -1,4 +1,4 @@
-"""Gives each call its topic, soon after its searchable text changed: by a transcript, a correction or a redaction.
+"""Gives each call its topic and the kinds of its moments, soon after its searchable text changed: by a transcript, a correction or a redaction.
 
 The rules are in `insight/topic.py`. How many other calls have a word is counted in the search index, so nothing else keeps
 words of erased calls, and with encryption only keyed tokens are compared.
@@ -7,10 +7,13 @@ words of erased calls, and with encryption only keyed tokens are compared.
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.insight.moment_kind import MomentKind
+from callreel.insight.moments import find_moments
 from callreel.insight.topic import LANGUAGE, candidates, topic_of
+from callreel.redaction.masking import masked_turns
 from callreel.store.db.database import Database
 from callreel.store.insight import topics
-from callreel.store.transcripts import revisions, search
+from callreel.store.transcripts import redactions, revisions, search
 
 AT_ONCE = 50
 """Calls of one sweep, so that a history that was imported does not occupy the database for long."""
@@ -32,10 +35,15 @@ class Topics:
         return len(due)
 
     def _find(self, call_id: CallId, version: int) -> None:
+        kinds: set[MomentKind] = set()
         with self._database.read() as conn:
             shown = revisions.shown(conn, call_id)
             language = shown.machine.language if shown else ""
-            found = candidates(search.indexed_turns(conn, call_id), language)
+            turns = search.indexed_turns(conn, call_id)
+            if shown is not None and turns:  # none while the call awaits redaction
+                masked = masked_turns(shown.turns, redactions.in_force(conn, call_id))
+                kinds = {moment.kind for moment in find_moments(masked, language)}
+            found = candidates(turns, language)
             text = None
             if found is not None:
                 in_calls, others = search.in_other_calls(
@@ -43,7 +51,7 @@ class Topics:
                 )
                 text = topic_of(found, in_calls, others)
         with self._database.write() as conn:
-            if not topics.put(conn, call_id, version, text) or language != LANGUAGE:
+            if not topics.put(conn, call_id, version, text, kinds) or language != LANGUAGE:
                 return
             # Without words: the event outlives a correction. Pages read the topic again, and the moments.
             data = {"topic": text is not None}

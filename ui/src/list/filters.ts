@@ -1,6 +1,6 @@
 // The filters of the call list and their form in the URL. Pure.
 
-export const FILTER_NAMES = ["q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "label", "reviewed", "assigned", "min_silence_s", "min_interruptions", "min_agent_ratio", "sort"] as const;
+export const FILTER_NAMES = ["q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "moment", "label", "reviewed", "assigned", "min_silence_s", "min_interruptions", "min_agent_ratio", "sort"] as const;
 export type FilterName = (typeof FILTER_NAMES)[number];
 export type Filters = Partial<Record<FilterName, string>>;
 

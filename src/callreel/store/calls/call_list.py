@@ -11,6 +11,7 @@ from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, selec
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
+from callreel.insight.moment_kind import MomentKind
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.holds import open_holds
 from callreel.store.calls.labels import labeled
@@ -19,6 +20,7 @@ from callreel.store.db.dialect import seconds_between
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import call_labels, calls, measures, notes, technicians
 from callreel.store.db.types import among, cipher_of, stored_among
+from callreel.store.insight import topics
 from callreel.store.transcripts import search
 from callreel.store.transcripts.search_query import Query
 
@@ -69,6 +71,7 @@ class CallFilter:
     held: bool = False
     alert: bool = False
     alert_rule: int | None = None
+    moment: MomentKind | None = None
     label: int | None = None
     reviewed: bool | None = None
     assigned_to: str | None = None
@@ -183,6 +186,8 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(calls.c.verdict.is_not(None) if wanted.judged else calls.c.verdict.is_(None))
     if wanted.noted:
         found.append(calls.c.id.in_(select(notes.c.call_id)))
+    if wanted.moment is not None:
+        found.append(topics.has_moment(wanted.moment))
     if wanted.reviewed is not None:
         found.append(calls.c.reviewed_at.is_not(None) if wanted.reviewed else calls.c.reviewed_at.is_(None))
     if wanted.assigned_to is not None:

@@ -18,6 +18,7 @@ from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import (
     analyses,
     analysis_items,
+    call_moments,
     callbacks,
     calls,
     erasures,
@@ -36,7 +37,7 @@ from callreel.store.db.tables import (
 from callreel.store.scorecards import reviews
 
 _TEXT = (
-    transcripts, finals, turn_index, notes, live_scores, phrase_alerts, topics, analyses, analysis_items,
+    transcripts, finals, turn_index, notes, live_scores, phrase_alerts, topics, call_moments, analyses, analysis_items,
 )  # fmt: skip
 _SPOKEN = (EventKind.FINAL, EventKind.NOTE, EventKind.PHRASE_ALERT)
 

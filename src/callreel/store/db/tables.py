@@ -43,6 +43,7 @@ from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.domain.webhook import DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
+from callreel.insight.moment_kind import MomentKind
 from callreel.scoring.dispute import ReviewState
 from callreel.scoring.questions import Question
 from callreel.scoring.score import Answer as ScoreAnswer
@@ -731,6 +732,12 @@ topics = _table(
     Column("version", Integer, nullable=False),
     Column("due", Boolean, nullable=False),
     Column("text", SealedText("topics.text")),
+)
+# Which kinds of moments a call has; their words are in the transcript alone.
+call_moments = _table(
+    "call_moments",
+    Column("kind", Enumerated(MomentKind), primary_key=True),
+    Column("call_id", Text, ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 Index("ix_topics_due", topics.c.call_id, sqlite_where=topics.c.due, postgresql_where=topics.c.due)
 

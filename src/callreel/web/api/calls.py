@@ -16,6 +16,7 @@ from callreel.domain.call import CallState
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
+from callreel.insight.moment_kind import MomentKind
 from callreel.retention.policies import expiry_summary
 from callreel.review.measured import measures_head
 from callreel.review.summary import Summary, call_head, call_summary, standings, triage_summary
@@ -55,6 +56,7 @@ class CallQuery(BaseModel):
     notes: bool = False
     held: bool = False
     alert: Literal["any"] | RuleId | None = None
+    moment: MomentKind | None = None
     label: int | None = Field(None, ge=1, le=LARGEST_INTEGER)
     reviewed: bool | None = None
     assigned: str | None = Field(None, max_length=LONGEST_NAME)
@@ -85,6 +87,7 @@ class CallQuery(BaseModel):
             held=self.held,
             alert=self.alert == "any",
             alert_rule=self.alert if isinstance(self.alert, int) else None,
+            moment=self.moment,
             label=self.label,
             reviewed=self.reviewed,
             assigned_to={"me": me, "none": None, "": None}.get(self.assigned or "", self.assigned),

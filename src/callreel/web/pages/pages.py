@@ -35,7 +35,7 @@ from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
 from callreel.web.pages.speech_strip import speech_strip
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "label", "reviewed", "assigned",
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "moment", "label", "reviewed", "assigned",
                   "min_silence_s", "min_interruptions", "min_agent_ratio", "sort")  # fmt: skip
 """Query parameters of the list that the script applies, through the API."""
 

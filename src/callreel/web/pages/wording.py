@@ -67,6 +67,7 @@ ROW_NAMES: Mapping[str, str] = {
     "call_labels": "Labels",
     "turn_index": "Search index entries",
     "topics": "Topic",
+    "call_moments": "Kinds of moments",
     "live_events": "Live events",
     "holds": "Legal holds with their reasons",
 }

@@ -553,6 +553,13 @@ def upgrade() -> None:
         sa.Column("due", sa.Boolean, nullable=False),
         sa.Column("text", sa.String),
     )
+    op.create_table(
+        "call_moments",
+        sa.Column("kind", sa.String, primary_key=True),
+        sa.Column(
+            "call_id", sa.String, sa.ForeignKey("calls.id", ondelete="CASCADE"), primary_key=True, index=True
+        ),
+    )
     due = sa.text("due")
     op.create_index("ix_topics_due", "topics", ["call_id"], sqlite_where=due, postgresql_where=due)
     op.create_table(
