@@ -151,6 +151,7 @@ TABLE = (
     Route("POST", "/api/v1/tokens", SIGNED_IN, SESSION, 201, json={"name": "tool", "scopes": ["calls:read"]}),
     Route("DELETE", "/api/v1/tokens/{token_id}", SIGNED_IN, SESSION, 204),
     # Operations
+    Route("GET", "/report", SUPERVISORS, ANY_CALLS),
     Route("GET", "/operations", SUPERVISORS, ANY_CALLS),
     Route("POST", "/operations/retry", SUPERVISORS, SESSION, 303),
     Route("POST", "/operations/recordings/{sid}/retry", SUPERVISORS, SESSION, 303),

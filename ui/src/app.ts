@@ -16,6 +16,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "call-list": () => import("./list/element"),
   "call-wall": () => import("./wall/element"),
   "call-dashboard": () => import("./dashboard/element"),
+  "weekly-report": () => import("./report/element"),
   "phone-book": () => import("./phone_book/element"),
   "custom-vocabulary": () => import("./phone_book/vocabulary"),
   "call-scorecards": () => import("./scorecards/call"),

@@ -50,7 +50,7 @@ from callreel.web.options import WebContext, WebOptions
 from callreel.web.organizing import bulk, labels, saved_filters, triage
 from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
-from callreel.web.pages import operations, pages, provider, second_factor, sessions, sign_in, wall
+from callreel.web.pages import operations, pages, provider, report, second_factor, sessions, sign_in, wall
 from callreel.web.pages import phrase_rules as phrase_rule_page
 from callreel.web.pages import webhooks as webhook_page
 from callreel.web.pages.render import STATIC, Renderer
@@ -66,7 +66,7 @@ _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, provider, second_factor, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
     statistics, bulk, labels, saved_filters, triage, analysis, people, tokens, softphone,
     engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
-    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall, scorecard_results, scorecard_forms, scorecard_reviews,
+    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall, scorecard_results, scorecard_forms, scorecard_reviews, report,
 )  # fmt: skip
 
 

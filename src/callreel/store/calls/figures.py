@@ -1,5 +1,6 @@
 """Rows of all calls that began within a period, for reports: one query for each table, however many calls there are."""
 
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from callreel.store.db.tables import (
     layers,
     legs,
     measures,
+    phrase_alerts,
     recordings,
     streams,
     turn_index,
@@ -66,6 +68,26 @@ def labels_between(conn: Connection, since: datetime, until: datetime) -> dict[C
     for call_id, label_id in conn.execute(query):
         found.setdefault(CallId(call_id), []).append(label_id)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class AlertHead:
+    """An alert of a phrase rule: its call, and the rule with its name at that time."""
+
+    call_id: CallId
+    rule_id: int
+    rule: str = field(repr=False)
+
+
+def alerts_between(conn: Connection, since: datetime, until: datetime) -> list[AlertHead]:
+    """Alerts of the calls, in the order in which they were raised."""
+    columns = [phrase_alerts.c[name.name] for name in fields(AlertHead)]
+    query = (
+        select(*columns)
+        .join(calls, calls.c.id == phrase_alerts.c.call_id)
+        .where(calls.c.created_at >= since, calls.c.created_at < until)
+    )
+    return fetch_all(conn, AlertHead, query.order_by(phrase_alerts.c.id))
 
 
 def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, dict[str, int]]:

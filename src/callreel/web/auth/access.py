@@ -208,6 +208,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/audit/trail.{ending}", Right.READ_AUDIT, audit=Did.TRAIL_EXPORTED),
     Rule("GET", "/api/v1/audit", Right.READ_AUDIT),
     # Operations
+    Rule("GET", "/report", Right.READ_ALL_CALLS),
     Rule("GET", "/operations", Right.READ_ALL_CALLS),
     Rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True, audit=Did.WORK_RETRIED),
     Rule(
