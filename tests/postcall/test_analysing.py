@@ -157,13 +157,31 @@ def test_redacted_words_are_never_sent(place: Seed) -> None:
     with redactor(place) as (redact, _), analysing(place, completion(ABOUT_VALVE)) as (stage, server):
         with place.database.write() as conn:
             conn.execute(calls_table.update().where(calls_table.c.id == DONE).values(redaction_awaited=True))
-        with pytest.raises(StoreError, match="redaction of the call is awaited"):
+        with pytest.raises(StoreError, match="not redacted yet"):
             stage.analyse(DONE, "a")
         assert server.seen == []
         redact.redact(DONE)
         stage.analyse(DONE, "a")
         [seen] = server.seen
     assert b"[card number]" in seen.body and b"4111" not in seen.body
+
+
+def test_call_from_before_the_policy_is_sent_only_after_its_redaction(place: Seed) -> None:
+    say_card(place)
+    with (
+        redactor(place) as (redact, _),
+        analysing(place, completion(ABOUT_VALVE), redacts=True) as (stage, server),
+    ):
+        with pytest.raises(StoreError, match="not redacted yet"):
+            stage.analyse(DONE, "a")
+        with place.database.read() as conn:
+            assert analyses.unanalysed(conn, redacted=True) == []
+        assert server.seen == []
+        redact.redact(DONE)
+        with place.database.read() as conn:
+            assert analyses.unanalysed(conn, redacted=True) == [DONE]
+        stage.analyse(DONE, "a")
+        assert b"4111" not in server.seen[0].body
 
 
 def test_redaction_of_more_words_hides_the_text_that_was_made_before(place: Seed) -> None:

@@ -52,7 +52,7 @@ def asked(server: RestServer) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def analysing(
-    place: Seed, *answers: Answer, timeout_s: float = 5.0, key: str = ""
+    place: Seed, *answers: Answer, timeout_s: float = 5.0, key: str = "", redacts: bool = False
 ) -> Iterator[tuple[Analysing, RestServer]]:
     """The stage, and the server with its recorded answers."""
     publisher = EventPublisher(place.database, place.bus, Clock())
@@ -60,6 +60,6 @@ def analysing(
         server.put(PATH, *answers)
         chat = ChatServer(ChatAccess(f"{server.url}/v1", MODEL, key, timeout_s))
         try:
-            yield Analysing(place.database, publisher, Clock(), chat, PRICES), server
+            yield Analysing(place.database, publisher, Clock(), chat, PRICES, redacts=redacts), server
         finally:
             chat.close()

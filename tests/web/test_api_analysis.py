@@ -1,5 +1,8 @@
 """Analyses of calls by API and page: who may see, order, approve, edit and reject, and that people's words stay."""
 
+import io
+import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -20,7 +23,8 @@ from callreel.store.calls import calls, labels, outbox
 from callreel.web.options import WebOptions
 from tests.support.fake_engine import FakeEngine
 from tests.support.language_model import ABOUT_VALVE, MODEL, analysing, completion, said
-from tests.support.seed import DONE, LIVE, Seed
+from tests.support.seed import DONE, LIVE, NUMBER, Seed
+from tests.support.spoken_card import OPTIONS
 from tests.web.conftest import As, MakeApp, bearer, browser_of
 
 API = f"/api/v1/calls/{DONE}"
@@ -157,6 +161,8 @@ def test_supervisor_orders_an_analysis_where_a_model_is_set(
     without = browser_of(make_app(WebOptions()), place, "sam")
     assert without.post(ANALYSIS).status_code == 409, "no language model is set"
     assert sam.post(f"/api/v1/calls/{LIVE}/analysis").status_code == 409
+    policy = make_app(WebOptions(language_model=MODEL, redaction=OPTIONS))
+    assert browser_of(policy, place, "sam").post(ANALYSIS).status_code == 409, "the call was not redacted"
     for _ in range(2):
         assert sam.post(ANALYSIS).status_code == 202
     with place.database.write() as conn:
@@ -190,6 +196,17 @@ def test_exports_have_the_analysis(analysed: Callable[[str], None], signed_in: A
     assert exported["items"] == sam.get(API).json()["analysis"]["items"]
     [summary] = [one for one in sam.get(f"{API}/vcon").json()["analysis"] if one["type"] == "summary"]
     assert summary["body"]["items"] == exported["items"] and summary["product"] == MODEL
+
+
+def test_export_about_a_number_has_every_revision(analysed: Callable[[str], None], signed_in: As) -> None:
+    analysed("again")
+    answer = signed_in("ada").get("/api/v1/subject-access", params={"number": NUMBER})
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        runs = json.loads(archive.read(f"{DONE}/analysis.json"))
+        assert [name for name in archive.namelist() if name.endswith("analysis.json")] == [
+            f"{DONE}/analysis.json"
+        ]
+    assert [run["number"] for run in runs] == [2, 1]
 
 
 def test_settings_page_says_whether_the_server_answers(make_app: MakeApp, place: Seed) -> None:

@@ -15,10 +15,11 @@ from callreel.domain.label import LabelColor
 from callreel.insight.moment_kind import MomentKind
 from callreel.store.calls import calls, erasures, holds, labels
 from callreel.store.calls.erasures import ErasureRow
-from callreel.store.insight import topics
+from callreel.store.insight import analyses, topics
 from callreel.store.people import technicians
 from callreel.store.transcripts import vocabulary
 from callreel.web.options import WebOptions
+from tests.support.rows import a_found_item, an_analysis_row
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
 from tests.web.axe import need_axe, serious_violations
 from tests.web.conftest import PASSWORD, MakeApp
@@ -354,6 +355,7 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
         holds.add(conn, SUSPECT, "case 17", "sam", NOON)
         for color in LabelColor:
             labels.attach(conn, SUSPECT, labels.add(conn, f"{color} label", color).id, "sam", NOON)
+        analyses.add(conn, an_analysis_row(DONE), [a_found_item()])
         erasures.begin(conn, ErasureRow(ABSENT, "ada", NOON, {"a.wav": "0" * 64}))
         erasures.begin(conn, ErasureRow(ERASED, "ada", NOON, {"a.wav": "0" * 64}, NOON, "ticket 7"))
     context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900})

@@ -3,6 +3,7 @@
 from callreel.app.offline import OfflineInstallation
 from callreel.app.runtime import Runtime
 from callreel.domain.errors import LanguageModelError
+from callreel.domain.redaction import RedactionPolicy
 from callreel.language_model.chat_server import ChatAccess, ChatServer
 from callreel.postcall.analysing import Analysing, TokenPrices
 from callreel.runtime.stage_times import StageTimes
@@ -34,7 +35,10 @@ def analysing_of(
     prices = TokenPrices(
         settings.price_language_model_input, settings.price_language_model_output, settings.price_currency
     )
-    return Analysing(runtime.database, runtime.publisher, runtime.clock, server, prices, times)
+    return Analysing(
+        runtime.database, runtime.publisher, runtime.clock, server, prices, times,
+        redacts=settings.redaction is not RedactionPolicy.OFF,
+    )  # fmt: skip
 
 
 def language_model_fault(settings: Settings) -> str | None:

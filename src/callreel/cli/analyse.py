@@ -34,6 +34,7 @@ def analyse(
 
         from callreel.app.analysing import analysing_of, chat_server
         from callreel.domain.audit import Via
+        from callreel.domain.redaction import RedactionPolicy
         from callreel.store.insight import analyses
 
         server = chat_server(settings)
@@ -43,7 +44,8 @@ def analyse(
             )
         analysing = analysing_of(settings, installation, server)
         with installation.database.read() as conn:
-            selected = analyses.unanalysed(conn, again=again)
+            redacted = settings.redaction is not RedactionPolicy.OFF
+            selected = analyses.unanalysed(conn, again=again, redacted=redacted)
         run = f"command {token_hex(4)}"
         try:
             each_call(

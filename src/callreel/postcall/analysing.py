@@ -82,8 +82,14 @@ class Analysing:
         server: ChatServer | None,
         prices: TokenPrices,
         times: StageTimes | None = None,
+        *,
+        redacts: bool = False,
     ) -> None:
-        """`server` None: none is set, and workflows that were queued before end without a result."""
+        """`server` None: none is set, and workflows that were queued before end without a result.
+
+        `redacts`: the policy is on, so a call that was not redacted is not sent.
+        """
+        self._redacts = redacts
         self._database = database
         self._publisher = publisher
         self._clock = clock
@@ -119,7 +125,7 @@ class Analysing:
         """Analyse a call and save the result as a new revision, once for each `run`; returns the number of items.
 
         `by` and `via` are for the audit trail. A call without a final transcript, or without words, is left alone. Raises LanguageModelError, CallErasedError, and
-        StoreError while the redaction of the call is awaited.
+        StoreError while the call is not redacted though the policy demands it.
         """
         if self._server is None:
             raise SettingsError("CALLREEL_LANGUAGE_MODEL_URL is not set")
@@ -154,8 +160,8 @@ class Analysing:
             call = calls.get(conn, call_id)
             if call is None or erasures.get(conn, call_id) is not None:
                 raise CallErasedError(f"call {call_id} was erased, or is being erased")
-            if call.withheld:
-                raise StoreError("the redaction of the call is awaited; it is analysed after that")
+            if call.withheld or (self._redacts and call.redacted_at is None):
+                raise StoreError("the call is not redacted yet; callreel redact does that")
             found = revisions.shown(conn, call_id)
             hidden = redactions.in_force(conn, call_id)
             names = {row.name: row.id for row in labels.all_labels(conn)}

@@ -16,6 +16,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.intervals import Interval
 from callreel.domain.recording import LayerState
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
+from callreel.review.analyses import analysis_history
 from callreel.review.exports import Format, export_transcript
 from callreel.review.summary import call_summary, layer_names
 from callreel.runtime.clock import Clock
@@ -99,10 +100,13 @@ class SubjectAccess:
                     reviews: list[Json] = [*call_reviews(conn, call_id, None)]
                     files = layers.of_call(conn, call_id)
                     silent = {} if original else silences(conn, call_id)
+                    analysed = analysis_history(conn, call_id, original=original)
                 if document is None:
                     continue  # erased meanwhile
                 made.writestr(f"{call_id}/call.json", _json(document))
                 made.writestr(f"{call_id}/transcript.txt", text or "")
+                if analysed:
+                    made.writestr(f"{call_id}/analysis.json", _json(analysed))
                 made.writestr(f"{call_id}/reviews.json", _json(reviews))
                 yield outlet.taken()
                 for name, file in zip(layer_names(files), files, strict=True):

@@ -56,21 +56,36 @@ def displayed_analysis(conn: Connection, call: CallRow) -> Json:
     return swap_roles(found) if call.roles_swapped and isinstance(found, Mapping) else found
 
 
-def analysis_history(conn: Connection, call: CallRow) -> list[dict[str, Json]]:
-    """Every run, newest first, each with all of its items; roles as recorded."""
+def analysis_history(conn: Connection, call_id: CallId, *, original: bool = False) -> list[Json]:
+    """Every run of a call, newest first, each with all of its items, with the displayed roles.
+
+    Empty while the text of the call is withheld, unless `original`.
+    """
+    call = calls.get(conn, call_id)
+    if call is None or (call.withheld and not original):
+        return []
     rows = analyses.of_call(conn, call.id)
     items = [item for item in _shown(conn, call, rows) if item.content is not None]
-    return [
+    runs = [
         {**_run(row), "items": [_item(item) for item in items if item.number == row.number]} for row in rows
     ]
+    return [swap_roles(run) if call.roles_swapped else run for run in runs]
 
 
 class Analyses:
     """Blocking; safe from any thread."""
 
     def __init__(
-        self, database: Database, publisher: EventPublisher, clock: Clock, labeling: Labeling
+        self,
+        database: Database,
+        publisher: EventPublisher,
+        clock: Clock,
+        labeling: Labeling,
+        *,
+        redacts: bool,
     ) -> None:
+        """`redacts`: the policy is on, so a call is analysed only after it was redacted."""
+        self._redacts = redacts
         self._database = database
         self._publisher = publisher
         self._clock = clock
@@ -82,6 +97,10 @@ class Analyses:
             call = calls.locked(conn, call_id)
             if call.state is not CallState.CLOSED or call.withheld:
                 raise AnalysisRefusedError("a call is analysed when the stages after it are done")
+            if self._redacts and call.redacted_at is None:
+                raise AnalysisRefusedError(
+                    "the call was not redacted, so its text is not sent to the language model"
+                )
             outbox.put(conn, call_id, Workflow.ANALYSE, call_id, self._clock.now())
 
     def decide(

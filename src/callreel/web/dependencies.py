@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from callreel.domain.access import Right
 from callreel.domain.ids import CallId
+from callreel.domain.redaction import RedactionPolicy
 from callreel.retention.erasure_orders import ErasureOrders
 from callreel.retention.legal_hold import LegalHolds
 from callreel.review.analyses import Analyses
@@ -100,7 +101,10 @@ async def _labels(context: Context) -> Labeling:
 
 
 async def _analyses(context: Context) -> Analyses:
-    return Analyses(context.database, context.publisher, context.clock, await _labels(context))
+    redacts = context.options.redaction.policy is not RedactionPolicy.OFF
+    return Analyses(
+        context.database, context.publisher, context.clock, await _labels(context), redacts=redacts
+    )
 
 
 async def _triage(context: Context) -> Triage:

@@ -125,12 +125,17 @@ def usable(conn: Connection, call_id: CallId) -> bool:
     return conn.execute(select(calls.c.id).where(calls.c.id == call_id, _USABLE)).first() is not None
 
 
-def unanalysed(conn: Connection, *, again: bool = False) -> list[CallId]:
-    """Closed calls with a final transcript that have no analysis that may be shown; with `again` all. Oldest first."""
+def unanalysed(conn: Connection, *, again: bool = False, redacted: bool = False) -> list[CallId]:
+    """Closed calls with a final transcript that have no analysis that may be shown; with `again` all. Oldest first.
+
+    With `redacted` only those that were redacted.
+    """
     made = exists().where(transcripts.c.call_id == calls.c.id, transcripts.c.kind == TranscriptKind.FINAL)
     query = select(calls.c.id).where(
         calls.c.state == CallState.CLOSED, calls.c.redaction_awaited.is_(False), made
     )
     if not again:
         query = query.where(~_USABLE)
+    if redacted:
+        query = query.where(calls.c.redacted_at.is_not(None))
     return [CallId(found) for found in conn.execute(query.order_by(calls.c.created_at, calls.c.id)).scalars()]

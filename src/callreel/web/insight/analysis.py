@@ -8,7 +8,6 @@ from pydantic import Field
 
 from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT, ItemState
 from callreel.domain.call import Role
-from callreel.domain.events import swap_roles
 from callreel.domain.ids import CallId
 from callreel.review.analyses import analysis_history
 from callreel.web.dependencies import CallAnalyses, Context, CurrentPerson, ExistingCall
@@ -36,8 +35,7 @@ class ItemText(Body):
 def history(context: Context, call: ExistingCall) -> JSONResponse:
     """Every analysis of a call, newest first, with its items: also those that a later one replaced, and rejected ones."""
     with context.database.read() as conn:
-        runs = [] if call.withheld else analysis_history(conn, call)
-    return JSONResponse({"runs": [swap_roles(run) for run in runs] if call.roles_swapped else runs})
+        return JSONResponse({"runs": analysis_history(conn, call.id)})
 
 
 @routes.post("/api/v1/calls/{call_id}/analysis", status_code=202)
