@@ -57,6 +57,19 @@ def test_row_has_last_words_alerts_and_pause(database: Database) -> None:
     assert (second["last_words"], second["alerts"]) == (None, [])
 
 
+def test_row_has_the_newest_alerts_and_their_number(database: Database) -> None:
+    rule, other = a_rule(database).rule, a_rule(database, name="Other").rule
+    with database.write() as conn:
+        for segment in range(1, 6):
+            phrase_alerts.put(conn, FIRST, rule, Role.AGENT, f"agent-{segment}", NOON, (segment, segment + 1))
+        phrase_alerts.put(conn, SECOND, other, Role.AGENT, "agent-1", NOON, (7, 8))
+    with database.read() as conn:
+        first, second = live_calls(conn, None)
+    starts = [[alert["start_ms"] for alert in call["alerts"]] for call in (first, second)]  # type: ignore[union-attr, index, call-overload]
+    assert starts == [[3, 4, 5], [7]]
+    assert (first["alerts_total"], second["alerts_total"]) == (5, 1)
+
+
 @pytest.mark.parametrize(
     ("mode", "answer", "shown"),
     [

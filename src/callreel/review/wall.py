@@ -3,18 +3,21 @@
 Talk ratio and silence are not here: they come with the level events.
 """
 
-from collections import defaultdict
+from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection
 
 from callreel.domain.call import CallState
 from callreel.domain.consent import Stamp
-from callreel.domain.events import Json
-from callreel.domain.ids import CallId
 from callreel.review.summary import Summary, call_head
 from callreel.store.calls import calls, consents, pauses, phrase_alerts
+from callreel.store.calls.phrase_alerts import PhraseAlertRow
 from callreel.store.people import technicians
 from callreel.store.transcripts import finals
+
+MOST_ALERTS: Final = 3
+"""Of each call, the newest."""
 
 
 def live_calls(conn: Connection, own: str | None) -> list[Summary]:
@@ -23,9 +26,7 @@ def live_calls(conn: Connection, own: str | None) -> list[Summary]:
     ids = [row.id for row in rows]
     names = technicians.names_of(conn, [row.remote_number for row in rows])
     paused, stamps, words = pauses.paused(conn, ids), consents.of_calls(conn, ids), finals.newest(conn, ids)
-    alerts: dict[CallId, list[Json]] = defaultdict(list)
-    for alert in phrase_alerts.of_calls(conn, ids):
-        alerts[alert.call_id].append(alert.data)
+    alerts = phrase_alerts.newest(conn, ids, MOST_ALERTS)
     return [
         {
             **call_head(row, names),
@@ -33,10 +34,14 @@ def live_calls(conn: Connection, own: str | None) -> list[Summary]:
             "last_words": {"role": last.segment.role.value, "text": last.text}
             if (last := words.get(row.id))
             else None,
-            "alerts": alerts[row.id],
+            **_alerts(*alerts.get(row.id, ([], 0))),
         }
         for row in rows
     ]
+
+
+def _alerts(newest: Sequence[PhraseAlertRow], total: int) -> Summary:
+    return {"alerts": [alert.data for alert in newest], "alerts_total": total}
 
 
 def _recording(stamp: Stamp | None, paused: bool) -> str:

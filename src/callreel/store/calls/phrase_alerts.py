@@ -87,6 +87,23 @@ def of_calls(conn: Connection, call_ids: Collection[CallId]) -> list[PhraseAlert
     return fetch_all(conn, PhraseAlertRow, query.order_by(phrase_alerts.c.id))
 
 
+def newest(
+    conn: Connection, call_ids: Collection[CallId], most: int
+) -> dict[CallId, tuple[list[PhraseAlertRow], int]]:
+    """The last `most` alerts of each call in the order in which they were raised, and how many it has; calls without any are left out."""
+    of_call = phrase_alerts.c.call_id
+    back = func.row_number().over(partition_by=of_call, order_by=phrase_alerts.c.id.desc()).label("back")
+    total = func.count().over(partition_by=of_call).label("total")
+    numbered = select(phrase_alerts, back, total).where(of_call.in_(list(call_ids))).subquery()
+    found: dict[CallId, tuple[list[PhraseAlertRow], int]] = {}
+    for row in conn.execute(select(numbered).where(numbered.c.back <= most).order_by(numbered.c.id)):
+        values = dict(row._mapping)
+        del values["back"]
+        total_of_call = values.pop("total")
+        found.setdefault(row.call_id, ([], total_of_call))[0].append(PhraseAlertRow(**values))
+    return found
+
+
 def raised(rule_id: int | None) -> Select[tuple[str]]:
     """The ids of calls with an alert of this rule, or with None of any, as a subquery."""
     query = select(phrase_alerts.c.call_id)
