@@ -6,7 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from callreel.domain.label import LabelColor
+from callreel.domain.work import Workflow, order_key
 from callreel.store.calls import labels
+from tests.support.fake_engine import FakeEngine
 from tests.support.language_model import ABOUT_VALVE, analysing, completion, said
 from tests.support.seed import DONE, Seed
 
@@ -19,9 +21,13 @@ def test_edit_stays_when_the_call_is_analysed_again(page: Page, base_url: str, p
         labels.add(conn, "Urgent", LabelColor.RED)
     again = {**ABOUT_VALVE, "summary": said("Another summary.", 1), "reason": said("Another reason.", 2)}
     with analysing(place, completion(ABOUT_VALVE), completion(again)) as (stage, _):
-        stage.analyse(DONE, "a")
+        engine = FakeEngine({Workflow.ANALYSE: stage.workflow})
         page.goto(f"{base_url}/calls/{DONE}")
         card = page.locator("#analysis")
+        expect(page.locator("[data-turns]")).to_be_visible()
+        expect(card).to_have_count(0)
+        engine.work_on(Workflow.ANALYSE, order_key(DONE, "1"))  # the open page shows it
+        expect(card).to_contain_text("By language model test-model")
         expect(card.locator("form[inert]")).to_have_count(0)
         summary = card.locator("[data-item]").first
         summary.get_by_text("Edit", exact=True).click()
@@ -32,8 +38,7 @@ def test_edit_stays_when_the_call_is_analysed_again(page: Page, base_url: str, p
         expect(page.locator("#triage .label.red")).to_contain_text("Urgent")
         card.get_by_role("button", name="Reject: Close the valve.").click()
         expect(card).to_contain_text("Rejected by demo")
-        stage.analyse(DONE, "b")
-    page.reload()
+        engine.work_on(Workflow.ANALYSE, order_key(DONE, "2"))
     expect(card.locator("[data-text]")).to_have_text(
         ["The roof unit loses pressure.", "Another reason.", "Urgent"]
     )

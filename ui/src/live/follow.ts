@@ -35,6 +35,16 @@ export function followCall(page: HTMLElement): void {
     localizeTimes(fresh);
     for (const id of ["head", "moments"]) replacePart(document.getElementById(id), fresh.getElementById(id));
   });
+  const addAnalysis = pageRefresher((fresh) => {
+    const card = fresh.getElementById("analysis");
+    if (!card || document.getElementById("analysis")) return;
+    localizeTimes(card);
+    document.getElementById("final")?.before(card);
+  });
+  const analysed = () => {
+    if (document.getElementById("analysis")) document.dispatchEvent(new CustomEvent("analysis-changed"));
+    else addAnalysis();
+  };
   const storedChange = () => {
     if (!closed) refresh();
   };
@@ -56,8 +66,8 @@ export function followCall(page: HTMLElement): void {
     ...Object.fromEntries(STORED.map((kind) => [kind, storedChange])),
     // The verdict closes the call before it is measured.
     stage: ({ stage }: { stage: string }) => {
-      if (stage === "analyse") document.dispatchEvent(new CustomEvent("analysis-changed"));
-      if (["measure", "analyse"].includes(stage)) refresh();
+      if (stage === "analyse") analysed();
+      else if (stage === "measure") refresh();
       else storedChange();
     },
     consent: (consent: Consent) => {
@@ -68,7 +78,7 @@ export function followCall(page: HTMLElement): void {
       if (data.state === "erased" || data.roles_swapped !== undefined) location.reload();
       else if (["labels", "reviewed", "assigned_to"].some((name) => name in data)) document.dispatchEvent(new CustomEvent("triage-changed"));
       else if (closed && "topic" in data) refreshInsight();
-      else if ("analysis" in data) document.dispatchEvent(new CustomEvent("analysis-changed"));
+      else if ("analysis" in data) analysed();
       else storedChange();
     },
     transcript: ({ redacted }: { redacted?: boolean }) =>
