@@ -114,3 +114,21 @@ def test_wall_follows_live_calls_by_one_stream(page: Page, base_url: str, place:
     place.bus.publish(record(place, LIVE, EventKind.CALL, state="ended"))
     expect(page.locator("#calls")).to_contain_text("No calls now.")
     assert len([url for url in streams if "/events?" in url and "kinds=" in url]) == 2  # one for each visit
+
+
+def test_wall_of_a_hidden_page_is_drawn_anew_without_replay(page: Page, base_url: str, place: Seed) -> None:
+    page.clock.install()
+    requested: list[str] = []
+    page.on("request", lambda request: requested.append(request.url) if "/events" in request.url else None)
+    page.goto(f"{base_url}/wall")
+    expect(page.locator("[data-since]").first).not_to_be_empty()
+    hide = "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true}); document.dispatchEvent(new Event('visibilitychange')); }"
+    page.evaluate(hide, True)
+    page.clock.fast_forward(31_000)
+    missed = record(place, LIVE, EventKind.CALL, state="live")
+    with place.database.write() as conn:
+        calls.set_state(conn, LIVE, CallState.ENDED, NOON)
+    with page.expect_request(re.compile("/events")):
+        page.evaluate(hide, False)
+    expect(page.locator("#calls")).to_contain_text("No calls now.")
+    assert requested[-1].endswith(f"after={missed.id}")

@@ -15,8 +15,12 @@ const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 15_000;
 const CLOSE_HIDDEN_MS = 30_000;
 
-/** Calls the listener of each event's kind with its data. Across reconnections no stored event is missed or repeated. */
-export function subscribe(address: string, listeners: Listeners): Subscription {
+/**
+ * Calls the listener of each event's kind with its data. Across reconnections no stored event is missed or repeated, except
+ * with `renew`: once a page that was hidden for long is visible again, that draws the present state and returns the address
+ * which follows it, so that hours of events of many calls are not replayed.
+ */
+export function subscribe(address: string, listeners: Listeners, renew?: () => Promise<string | null>): Subscription {
   let lastId = "";
   let failures = 0;
   let retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -62,8 +66,19 @@ export function subscribe(address: string, listeners: Listeners): Subscription {
     if (document.hidden) hiddenTimer = setTimeout(pause, CLOSE_HIDDEN_MS);
     else {
       clearTimeout(hiddenTimer);
-      if (source.readyState === EventSource.CLOSED && retryTimer === undefined) open();
+      if (source.readyState === EventSource.CLOSED && retryTimer === undefined) void resume();
     }
+  }
+
+  async function resume(): Promise<void> {
+    const pausedAt = source;
+    const renewed = await renew?.();
+    if (source !== pausedAt || document.hidden) return; // resumed or hidden meanwhile
+    if (renewed) {
+      address = renewed;
+      lastId = "";
+    }
+    open();
   }
 
   open();

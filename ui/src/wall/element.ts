@@ -6,7 +6,7 @@ import { el, required, roleNames } from "../page/dom";
 import { duration, fragment } from "../page/format";
 import type { Role } from "../page/api_types";
 import { subscribe } from "../page/events";
-import { pageRefresher } from "../page/refresh";
+import { fetchPage, pageRefresher } from "../page/refresh";
 
 type OfCall<T> = T & { call_id: string };
 
@@ -38,7 +38,15 @@ export class CallWall extends HTMLElement {
         if (data.trigger === "said") this.drawBanner(data);
         this.refresh();
       },
-    });
+    }, () => this.renew());
+  }
+
+  /** Draw the calls of now; returns the address of the events after them, null if the server cannot be reached. */
+  private async renew(): Promise<string | null> {
+    const page = await fetchPage(location.href).catch(() => null);
+    if (!page) return null;
+    this.replaceRows(page);
+    return page.querySelector<HTMLElement>("call-wall")?.dataset.events ?? null;
   }
 
   disconnectedCallback(): void {
