@@ -21,8 +21,6 @@ from callreel.asr.engines.options import language as language_of
 from callreel.asr.engines.options import one_of, phrases, reject_unknown, text, whole
 from callreel.asr.engines.registry import Options
 from callreel.asr.engines.whisper_decoding import (
-    FINAL_PADDING_S,
-    PARTIAL_PADDING_S,
     DecodeSettings,
     WhisperDecoder,
 )
@@ -141,10 +139,9 @@ class FasterWhisper:
         return self._capabilities
 
     def decode(self, samples: Samples, *, partial: bool, language: str = "") -> Transcription:
-        """Words in 16 kHz mono samples; `partial` searches greedily, with less padding and once."""
+        """Words in 16 kHz mono samples; `partial` searches greedily and once."""
         settings = DecodeSettings(
             beam=1 if partial else _FINAL_BEAM,
-            padding_s=PARTIAL_PADDING_S if partial else FINAL_PADDING_S,
             language=language or self._language,
             prompt=self._hints,
             retry=not partial,
@@ -153,7 +150,7 @@ class FasterWhisper:
 
     def decode_many(self, segments: Sequence[Samples], *, language: str = "") -> list[Transcription]:
         """The same for whole segments together. A language that is to be detected is detected for all of them."""
-        settings = DecodeSettings(_FINAL_BEAM, FINAL_PADDING_S, language or self._language, self._hints)
+        settings = DecodeSettings(_FINAL_BEAM, language or self._language, self._hints)
         return self._decode(segments, settings)
 
     def _decode(self, segments: Sequence[Samples], settings: DecodeSettings) -> list[Transcription]:

@@ -1,8 +1,9 @@
 """Whisper decoding of short segments: features, encoder, decoder, word times, guards against invented text.
 
-It uses CTranslate2's model through the objects of faster-whisper, whose own `transcribe` pads every segment to 30 s. The
-padding here is the length of the segment plus some seconds: the encoder is nearly all of the cost, and with 10 s of padding
-the word error rate is that of 30 s at a third of the cost (docs/words.md). With less than 6 s the model repeats itself.
+It uses CTranslate2's model through the objects of faster-whisper, whose own `transcribe` pads every segment to 30 s. Here
+10 s of silence follow a segment: the word error rate is that of 30 s, and with less than 6 s the model repeats itself
+(docs/words.md). On a processor only the first second of the silence is encoded with the segment; the rest are the outputs
+of the encoder for silence at the same positions, which are computed once. Encoding it each time costs more than the speech.
 """
 
 import zlib
@@ -14,15 +15,19 @@ import numpy as np
 
 from callreel.asr.engine import RecognizedWord
 from callreel.asr.engines.word_times import has_words, placed_words
-from callreel.audio.samples import ASR_HZ, Samples
+from callreel.audio.samples import ASR_HZ, Floats, Samples
 
 if TYPE_CHECKING:  # seconds to import
     from faster_whisper import WhisperModel
 
-FINAL_PADDING_S = 10.0
-PARTIAL_PADDING_S = 6.0
+_PADDING_S = 10.0
+_ENCODED_PADDING_S = 1.0
+"""How much of the padding is encoded with the segment, so that the last words do not end at the seam."""
+_WINDOW_S = 30.0
 _FRAMES_PER_S = 100
 _MAX_FRAMES = 3000
+_ENCODED_PER_S = 50
+"""Positions that the encoder returns for each second: one for two frames."""
 _TOKENS_PER_S = 9
 """More than the fastest speech has; with the constant below it ends a loop of repeated words early."""
 _TOKENS_AT_LEAST = 12
@@ -44,7 +49,6 @@ class DecodeSettings:
     """`language` empty: detected. `prompt` holds custom vocabulary."""
 
     beam: int
-    padding_s: float
     language: str = "en"
     prompt: str = ""
     retry: bool = True
@@ -80,12 +84,13 @@ class WhisperDecoder:
     def __init__(self, model: "WhisperModel") -> None:
         self._model = model
         self._tokenizers: dict[str, Any] = {}
+        self._silence: Floats | None = None
 
     def decode(
         self, segments: Sequence[Samples], settings: DecodeSettings
     ) -> tuple[list[list[RecognizedWord]], str]:
         """The words of each segment, and the language: the given one, else that of all segments together."""
-        encoded = self._encode(segments, settings.padding_s)
+        encoded = self._encode(segments, _PADDING_S)
         language = settings.language or self._detect(encoded)
         found = self._generate(encoded, segments, settings, language)
         results = self._with_times(encoded, segments, found, language)
@@ -98,7 +103,7 @@ class WhisperDecoder:
         self, samples: Samples, doubtful: _Hypothesis, settings: DecodeSettings, language: str
     ) -> list[RecognizedWord]:
         """The likeliest of a decode with full padding and one at a higher temperature; loops come last."""
-        encoded = self._encode([samples], _MAX_FRAMES / _FRAMES_PER_S)
+        encoded = self._encode([samples], _WINDOW_S)
         tried = [doubtful]
         for temperature in (0.0, _RETRY_TEMPERATURE):
             [found] = self._generate(encoded, [samples], settings, language, temperature)
@@ -109,6 +114,20 @@ class WhisperDecoder:
         return self._with_times(encoded, [samples], [best], language)[0]
 
     def _encode(self, segments: Sequence[Samples], padding_s: float) -> Any:
+        """The encoder's output for the segments and `padding_s` seconds of silence, 30 s at most."""
+        if padding_s >= _WINDOW_S or self._model.model.device != "cpu":
+            return self._encode_all(segments, padding_s)
+        if self._silence is None:
+            self._silence = np.array(self._encode_all([np.zeros(ASR_HZ, np.int16)], _WINDOW_S))
+        import ctranslate2
+
+        encoded = np.array(self._encode_all(segments, _ENCODED_PADDING_S))
+        positions = encoded.shape[1]
+        rest = int((padding_s - _ENCODED_PADDING_S) * _ENCODED_PER_S)
+        silence = np.repeat(self._silence[:, positions : positions + rest], len(segments), axis=0)
+        return ctranslate2.StorageView.from_array(np.concatenate([encoded, silence], axis=1))
+
+    def _encode_all(self, segments: Sequence[Samples], padding_s: float) -> Any:
         """Features end in zeros, as faster-whisper pads them: silence there costs accuracy with short padding."""
         import ctranslate2
 
