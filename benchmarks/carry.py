@@ -225,14 +225,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How many live-transcribed calls a machine carries.")
     parser.add_argument("manifest", type=Path, help="calls with known words (docs/words.md)")
     parser.add_argument("--engine", default="auto", help="CALLREEL_ENGINE of the server")
-    parser.add_argument("--workers", type=int, default=None, help="CALLREEL_ENGINE_WORKERS")
+    parser.add_argument(
+        "--workers", type=int, default=2, help="CALLREEL_ENGINE_WORKERS (default: 2, as the server has)"
+    )
     parser.add_argument("--calls", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    settings = {"CALLREEL_ENGINE": given.engine}
-    if given.workers is not None:
-        settings["CALLREEL_ENGINE_WORKERS"] = str(given.workers)
+    settings = {"CALLREEL_ENGINE": given.engine, "CALLREEL_ENGINE_WORKERS": str(given.workers)}
     material = [one for one in read_material(given.manifest) if one.two_channels and one.timed]
     if not material:
         parser.error(f"{given.manifest} has no calls on two channels with timed words")
