@@ -138,6 +138,17 @@ async def test_second_request_on_a_connection_has_a_deadline_of_its_own() -> Non
         assert answer.startswith(b"HTTP/1.1 404") and answer.count(b"HTTP/1.1") == 1
 
 
+async def test_idle_connection_outlives_the_deadline_of_a_head() -> None:
+    """A client that keeps a connection is not closed between two requests, while its second request may be on its way."""
+    async with listening(QUICK) as (_, port), clients(port, 2) as (kept, half):
+        await kept.send(b"GET /none HTTP/1.1\r\nHost: calls.example\r\n\r\n")
+        assert (await kept.reader.readuntil(b"}}")).startswith(b"HTTP/1.1 404")
+        await half.send(HALF_HEAD)
+        await half.until_closed()
+        await kept.send(b"GET /none HTTP/1.1\r\nHost: calls.example\r\nConnection: close\r\n\r\n")
+        assert (await kept.until_closed()).startswith(b"HTTP/1.1 404")
+
+
 async def test_reader_that_stalls_is_closed() -> None:
     async with listening(QUICK) as (server, port), clients(port, 1) as (client,):
         await client.send(b"GET /large HTTP/1.1\r\nHost: calls.example\r\n\r\n")

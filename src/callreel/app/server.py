@@ -136,9 +136,14 @@ def _recovery(runtime: Runtime, engine: str) -> Recovery:
     )  # fmt: skip
 
 
+KEPT_ALIVE_S = 130
+"""How long a connection may be idle between requests: longer than the 120 s after which Caddy closes one. A server that closes
+first does so now and then while the next request is on its way, which the client sees as a reset."""
+
+
 def _uvicorn_config(app: FastAPI, settings: Settings, take: TakeConnection) -> uvicorn.Config:
     return uvicorn.Config(
-        app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5,
+        app, settings.host, settings.port, log_config=None, access_log=False, timeout_graceful_shutdown=5, timeout_keep_alive=KEPT_ALIVE_S,
         http=http_with_media(MEDIA_PATH, take, _connection_limits(settings)), ws="websockets-sansio", ws_max_size=1 << 20, ws_ping_interval=20,
         ws_ping_timeout=20, lifespan="off", server_header=False, proxy_headers=False,
     )  # fmt: skip

@@ -29,8 +29,8 @@ DRAIN_POLL_S = 0.1
 class LimitedHttp(H11Protocol):
     """Uvicorn's protocol, with deadlines for the head and the body of each request and a cap on connections.
 
-    Uvicorn limits an idle connection only until its next byte. Here the deadline of a head starts when the connection opens or
-    the last response is complete, and no byte but the last one of the head ends it.
+    Uvicorn limits an idle connection only until its next byte (`timeout_keep_alive`). Here the deadline of a head starts when
+    the connection opens or, after a response, with the first byte of the next head; only the last byte of the head ends it.
     """
 
     connection_limits: ConnectionLimits
@@ -53,7 +53,7 @@ class LimitedHttp(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._watch()
+        self._watch(kept_alive=not self.conn.trailing_data[0])
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -81,17 +81,19 @@ class LimitedHttp(H11Protocol):
             if timer is not None:
                 timer.cancel()
 
-    def _watch(self) -> None:
-        """Start the deadline of what the client sends next, if that has changed."""
-        phase = self.conn.their_state
-        if not self._limited or phase is self._phase:
+    def _watch(self, *, kept_alive: bool = False) -> None:
+        """Start the deadline of what the client sends next; `kept_alive`: it need not send anything now."""
+        if not self._limited:
             return
-        self._phase = phase
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self.open_connections.mark(self, waiting=phase is h11.IDLE)
+        phase = self.conn.their_state
+        if phase is not self._phase:
+            self._phase = phase
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+            self.open_connections.mark(self, waiting=phase is h11.IDLE)
         seconds = {h11.IDLE: self.connection_limits.request_s, h11.SEND_BODY: self.connection_limits.body_s}
-        if phase in seconds:
+        if self._deadline is None and phase in seconds and not kept_alive:
             self._deadline = self.loop.call_later(seconds[phase], self.expire)
 
 
