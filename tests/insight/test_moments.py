@@ -1,6 +1,7 @@
 """The moments of a call, by true sentences and near misses."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from callreel.domain.call import Role
 from callreel.domain.redaction import Entity, Stretch
 from callreel.domain.transcript import Turn, words_of
+from callreel.insight import phrases
 from callreel.insight.moment_kind import MomentKind
 from callreel.insight.moments import MOST_MOMENTS, Moment, find_moments
 from callreel.redaction.masking import masked_turns
@@ -194,3 +196,15 @@ def moments_of(path: Path) -> list[Moment]:
         for one in listed
     ]
     return find_moments(turns, "en")
+
+
+@pytest.mark.parametrize("text", ["not bad service ", "if i will send ", "no thank you so much "])
+def test_long_sentence_of_phrases_that_do_not_count_is_read_quickly(text: str) -> None:
+    started_s = time.process_time()
+    assert (
+        phrases.complaint(text * 8_000)
+        is phrases.promise(text * 8_000)
+        is phrases.thanks(text * 8_000)
+        is None
+    )
+    assert time.process_time() - started_s < 3, "more than linear: it was 30 s"

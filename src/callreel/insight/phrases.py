@@ -8,6 +8,8 @@ import re
 from typing import Final
 
 _FEWEST_WORDS: Final = 3
+_LOOK_BACK: Final = 120
+"""Characters before a phrase that are searched for a negation or a condition: more than four words."""
 _FILLERS: Final = (
     r"(?:(?:and|so|but|or|okay|ok|well|um|uh|yeah|yes|no|oh|right|now|then|hi|hello|sorry)[,.]? )*"
 )
@@ -107,8 +109,13 @@ def complaint(text: str) -> int | None:
     if said := _COMPLAINT.search(text):
         return said.start()
     felt = (match.start() for match in _FEELING.finditer(text))
-    return next((place for place in felt if not _NEGATION.search(text[:place])), None)
+    return next((place for place in felt if not _NEGATION.search(_before(text, place))), None)
 
 
 def _word_before(text: str, place: int) -> str:
-    return text[:place].split()[-1] if text[:place].strip() else ""
+    return (_before(text, place).split() or [""])[-1]
+
+
+def _before(text: str, place: int) -> str:
+    """The last words before a place: a turn without punctuation is one sentence, and has thousands."""
+    return text[max(0, place - _LOOK_BACK) : place]
