@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from callreel.domain.redaction import Entity, RedactionPolicy, Stretch
 from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.domain.work import Workflow, order_key
 from callreel.insight import prompts
+from callreel.language_model.chat_server import ChatServer
 from callreel.postcall.redaction import Redactor
 from callreel.review.analyses import analysis_summary
 from callreel.review.role_swap import RoleSwaps
@@ -103,6 +104,48 @@ def test_later_run_is_another_revision(place: Seed) -> None:
     with place.database.read() as conn:
         assert [row.number for row in analyses.of_call(conn, DONE)] == [2, 1]
         assert [item.number for item in analyses.items_of(conn, DONE)].count(1) == 4
+
+
+def test_later_run_without_items_leaves_no_earlier_suggestion(place: Seed) -> None:
+    empty: dict[str, Any] = {
+        "summary": said("Invented.", 99),
+        "reason": None,
+        "outcome": None,
+        "action_items": [],
+        "labels": [],
+    }
+    with analysing(place, completion(ABOUT_VALVE), completion(empty)) as (stage, _):
+        stage.analyse(DONE, "a")
+        assert stage.analyse(DONE, "b") == 0
+    assert (shown(place)["number"], shown(place)["items"]) == (2, [])
+
+
+def test_text_that_changes_or_expires_while_asked_gets_no_analysis(
+    place: Seed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def expire() -> None:
+        with place.database.write() as conn:
+            expired.delete_text(conn, DONE)
+
+    for meanwhile in (lambda: say(place, "another text"), expire):
+        with analysing(place, completion(ABOUT_VALVE), completion(ABOUT_VALVE)) as (stage, _):
+            complete = ChatServer.complete
+
+            def answer_late(*args: Any, then: Callable[[], None] = meanwhile, real: Any = complete) -> Any:
+                answer = real(*args)
+                then()
+                return answer
+
+            monkeypatch.setattr(ChatServer, "complete", answer_late)
+            if meanwhile is expire:
+                assert stage.analyse(DONE, "a") == 0
+            else:
+                with pytest.raises(StoreError, match="changed meanwhile"):
+                    stage.analyse(DONE, "a")
+            monkeypatch.setattr(ChatServer, "complete", complete)
+        assert shown(place) is None
+        with place.database.read() as conn:
+            assert analyses.items_of(conn, DONE) == []
 
 
 def test_manipulated_answer_to_a_call_with_instructions_changes_nothing(place: Seed) -> None:
@@ -358,6 +401,7 @@ def test_shown_items_of_all_revisions_follow_decisions() -> None:
             item(6, 2, action, "send  THE bill."),
             item(7, 2, action, "order a part."),
             item(8, 2, action, "Come on Monday."),
-        ]
+        ],
+        2,
     )
     assert [one.id for one in found] == [1, 4, 8]

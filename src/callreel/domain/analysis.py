@@ -93,13 +93,14 @@ class Item:
         return self.written or self.made
 
 
-def displayed(items: Sequence[Item]) -> list[Item]:
+def displayed(items: Sequence[Item], newest: int) -> list[Item]:
     """The items that are shown, of all revisions of a call: what people approved, and the suggestions of the newest one.
+
+    `newest` is its number: a revision may have no items.
 
     A suggestion is left out where a person approved another text of a `SINGLE` kind, or decided on the same text before.
     Rejected items of the newest revision are shown too, so that a person can take the decision back.
     """
-    newest = max((item.number for item in items), default=0)
     shown: list[Item] = []
     for kind in ItemKind:
         mine = [item for item in items if item.kind is kind and item.content is not None]

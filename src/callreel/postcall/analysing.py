@@ -7,6 +7,7 @@ become results of durable steps, which are stored without encryption; so the sta
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from importlib import resources
 from typing import Any
@@ -37,12 +38,14 @@ from callreel.store.db.database import Database
 from callreel.store.insight import analyses
 from callreel.store.insight.analyses import AnalysisRow
 from callreel.store.transcripts import redactions, revisions
+from callreel.store.transcripts.revisions import Shown
 
 log = logging.getLogger(__name__)
 
 QUEUE = "analyse"
 STAGE = "analyse"
 _PER = 1_000_000
+_Version = tuple[int, datetime, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +66,13 @@ class TokenPrices:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is sent of a call; `turns` have the displayed roles and their masks."""
+    """What is sent of a call; `turns` have the displayed roles and their masks.
+
+    `version` is the final transcript, since when, and the number of its newest correction; None without one.
+    """
 
     call: CallRow
+    version: _Version | None
     turns: Sequence[Turn]
     labels: Mapping[str, int]
     redactions: Sequence[object]
@@ -152,8 +159,7 @@ class Analysing:
         )  # fmt: skip
         details: dict[str, Json] = {"server": row.server, "model": row.model, "items": len(checked.items)}
         event = AuditEvent(row.at, AuditAction.ANALYSED, by, via, call_id=call_id, details=details)
-        self._save(asked, row, checked.items, event)
-        return len(checked.items)
+        return len(checked.items) if self._save(asked, row, checked.items, event) else 0
 
     def _asked(self, call_id: CallId) -> _Asked:
         with self._database.read() as conn:
@@ -166,19 +172,25 @@ class Analysing:
             hidden = redactions.in_force(conn, call_id)
             names = {row.name: row.id for row in labels.all_labels(conn)}
         turns = displayed_turns(call, masked_turns(found.turns, hidden)) if found else ()
-        return _Asked(call, turns, names, hidden)
+        return _Asked(call, _version(found), turns, names, hidden)
 
-    def _save(self, asked: _Asked, row: AnalysisRow, found: Sequence[FoundItem], event: AuditEvent) -> None:
+    def _save(self, asked: _Asked, row: AnalysisRow, found: Sequence[FoundItem], event: AuditEvent) -> bool:
+        """False if the text was deleted while the model answered: then nothing of it may be saved."""
         with self._database.write() as conn:
             calls.lock(conn, row.call_id)
             call = calls.get(conn, row.call_id)
             if call is None or erasures.get(conn, row.call_id) is not None:
                 raise CallErasedError(f"call {row.call_id} was erased, or is being erased")
-            if (call.roles_swapped, redactions.in_force(conn, row.call_id)) != (
+            version = _version(revisions.shown(conn, row.call_id))
+            if version is None:
+                log.info("answer dropped: the text was deleted meanwhile", extra={"call_id": row.call_id})
+                return False
+            if (version, call.roles_swapped, redactions.in_force(conn, row.call_id)) != (
+                asked.version,
                 row.roles_swapped,
                 asked.redactions,
             ):
-                raise StoreError("the call was redacted or its roles swapped meanwhile; it is analysed again")
+                raise StoreError("the text or the roles of the call changed meanwhile; it is analysed again")
             if not analyses.has_run(conn, row.call_id, row.run):
                 analyses.add(conn, row, [_as_recorded(call, item) for item in found])
                 trail.record(conn, event)
@@ -186,6 +198,7 @@ class Analysing:
             "call analysed model=%s items=%d dropped=%d duration_ms=%d", row.model, len(found), row.dropped, row.duration_ms,
             extra={"call_id": row.call_id},
         )  # fmt: skip
+        return True
 
     def _announce(self, call_id: CallId, state: str, reason: str | None = None) -> None:
         change = LiveEvent(call_id, EventKind.STAGE, {"stage": STAGE, "state": state, "reason": reason})
@@ -194,6 +207,10 @@ class Analysing:
                 return
             event = self._publisher.record(conn, change)
         self._publisher.publish(event)
+
+
+def _version(found: Shown | None) -> _Version | None:
+    return None if found is None else (found.machine.id, found.machine.created_at, found.number)
 
 
 def _answers(server: ChatServer, asked: _Asked, answers: list[ChatAnswer]) -> Checked:

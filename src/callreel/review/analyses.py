@@ -46,7 +46,7 @@ def analysis_summary(conn: Connection, call: CallRow) -> Json:
     outdated = "redacted" if newest.redacted else None
     if outdated is None and newest.roles_swapped != call.roles_swapped:
         outdated = "roles_swapped"
-    items = displayed(_shown(conn, call, rows))
+    items = displayed(_shown(conn, call, rows), newest.number)
     return {**_run(newest), "outdated": outdated, "items": [_item(item) for item in items]}
 
 
