@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import String, select, type_coerce
+from sqlalchemy import String, select, type_coerce, update
 
 from callreel.cluster.event_bus import EventBus
 from callreel.cluster.event_publisher import EventPublisher
@@ -13,7 +13,7 @@ from callreel.domain.ids import CallId, LegSid
 from callreel.domain.redaction import Entity, RedactionPolicy, Stretch
 from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.insight.moment_kind import MomentKind
-from callreel.postcall.topics import Topics
+from callreel.postcall.topics import RETRY_S, Topics
 from callreel.review.redacting import Redacting, RedactionOptions
 from callreel.runtime.clock import Clock
 from callreel.store.calls import call_list, erasures, expired, live_events
@@ -21,11 +21,13 @@ from callreel.store.calls.call_list import CallFilter
 from callreel.store.db.database import Database
 from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import topics as table
+from callreel.store.db.tables import turn_index
 from callreel.store.db.types import cipher_of
 from callreel.store.insight import topics
 from callreel.store.transcripts import redactions, revisions, search, transcripts
 from callreel.store.transcripts.transcripts import Provenance
 from tests.support.encryption import MASTER, keyring_of
+from tests.support.installation import SteppedClock
 from tests.support.rows import CALL, NOON, a_call, after
 
 FILLER = "okay so then let me see what we can do about it right now " * 6
@@ -46,8 +48,13 @@ def publisher(database: Database, bus: EventBus) -> EventPublisher:
 
 
 @pytest.fixture
-def stage(database: Database, publisher: EventPublisher) -> Topics:
-    return Topics(database, publisher)
+def clock() -> SteppedClock:
+    return SteppedClock()
+
+
+@pytest.fixture
+def stage(database: Database, publisher: EventPublisher, clock: SteppedClock) -> Topics:
+    return Topics(database, publisher, clock)
 
 
 def say(database: Database, call_id: CallId, *texts: str, language: str = "en", run: str = "") -> None:
@@ -207,3 +214,28 @@ def test_without_a_search_index_the_call_alone_gives_its_topic(database: Databas
         assert search.in_other_calls(conn, CALL.id, ["router"]) == ({}, 0)
     stage.sweep()
     assert topic(database) == "router"
+
+
+def test_unreadable_call_stops_no_other_and_is_tried_again(
+    database: Database, stage: Topics, clock: SteppedClock, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    first, second, third = (another(database, number, *ROUTER) for number in (1, 2, 3))
+    keyring_of(database, MASTER)
+    with database.write() as conn:
+        cipher = cipher_of(conn.dialect)
+        assert cipher is not None
+        damaged = type_coerce(cipher.seal("router", "another column"), String)
+        conn.execute(update(turn_index).where(turn_index.c.call_id == first).values(text=damaged))
+    monkeypatch.setattr("callreel.postcall.topics.AT_ONCE", 1)
+    for _ in range(6):
+        stage.sweep()
+    assert [topic(database, one) for one in (first, second, third)] == [None, "router", "router"]
+    assert [record.getMessage() for record in caplog.records if "topic" in record.getMessage()] == [
+        "finding a topic failed error=StoreError"
+    ], "it is not tried in each sweep"
+    say(database, first, *BOILER)
+    clock.step(RETRY_S)
+    for _ in range(2):
+        stage.sweep()
+    assert topic(database, first) == "boiler"

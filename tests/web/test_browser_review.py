@@ -95,7 +95,7 @@ def test_topic_and_moments_change_on_an_open_page(review: Page, place: Seed) -> 
     with place.database.write() as conn:
         conn.execute(update(transcripts_table).values(language="en"))
         topics.set_due(conn, SPOKEN)
-    assert Topics(place.database, EventPublisher(place.database, place.bus, Clock())).sweep() > 0
+    assert Topics(place.database, EventPublisher(place.database, place.bus, Clock()), Clock()).sweep() > 0
     expect(review.locator("#head .topic")).to_have_text("Topic: door, elevator, switch")
     expect(moments).to_contain_text("i will be there in half an hour")
 

@@ -73,8 +73,8 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
             enabled=leads,
         ),
         PeriodicJob(
-            name="topics", job=Topics(runtime.database, runtime.publisher).sweep, interval_s=TOPICS_EVERY_S,
-            enabled=leads,
+            name="topics", job=Topics(runtime.database, runtime.publisher, runtime.clock).sweep,
+            interval_s=TOPICS_EVERY_S, enabled=leads,
         ),
         audit_upkeep_of(settings, runtime).job(leads),
         PeriodicJob(

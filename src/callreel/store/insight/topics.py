@@ -22,9 +22,10 @@ def set_due(conn: Connection, call_id: CallId) -> None:
     conn.execute(new.on_conflict_do_update(index_elements=[topics.c.call_id], set_=changed))
 
 
-def due(conn: Connection, limit: int) -> list[tuple[CallId, int]]:
-    """Calls that wait for their topic, with the version of their text."""
-    query = select(topics.c.call_id, topics.c.version).where(topics.c.due).order_by(topics.c.call_id)
+def due(conn: Connection, limit: int, after: str = "") -> list[tuple[CallId, int]]:
+    """Calls that wait for their topic, with the version of their text, in the order of ids from `after` on, without it."""
+    waiting = topics.c.due, topics.c.call_id > after
+    query = select(topics.c.call_id, topics.c.version).where(*waiting).order_by(topics.c.call_id)
     return [(CallId(row.call_id), row.version) for row in conn.execute(query.limit(limit))]
 
 
