@@ -801,6 +801,8 @@ redactions = _table(
     Column("at", UTCDateTime, nullable=False),
     Column("removed_by", Text),
     Column("removed_at", UTCDateTime),
+    # Ids are never reused: a page may still show a deleted one.
+    sqlite_autoincrement=True,
 )
 
 # Originals of redacted files, replaced by silenced copies: the proof that they were destroyed.
