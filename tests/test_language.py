@@ -22,7 +22,9 @@ CHECKED = (
     "ui/tests",
 )
 """Files and folders, relative to the repository."""
-NOT_PROSE = {"built", "node_modules", "__pycache__", "common_words.py"}
+NOT_PROSE = {"built", "node_modules", "__pycache__"}
+WORD_LISTS = {ROOT / "src/callreel/insight" / name for name in ("common_words.py", "phrases.py")}
+"""Words that callers say."""
 SUFFIXES = {".py", ".md", ".ts", ".html", ".css", ".sh"}
 
 PHRASES = re.compile(
@@ -46,7 +48,11 @@ def prose_files() -> Iterator[Path]:
     for name in CHECKED:
         place = ROOT / name
         for path in [place] if place.is_file() else sorted(place.rglob("*")):
-            if path.suffix in SUFFIXES and not NOT_PROSE & set(path.parts) and path != Path(__file__):
+            if (
+                path.suffix in SUFFIXES
+                and not NOT_PROSE & set(path.parts)
+                and path not in {Path(__file__), *WORD_LISTS}
+            ):
                 yield path
 
 

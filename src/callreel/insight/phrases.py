@@ -24,7 +24,7 @@ _ASKED: Final = re.compile(
 _ROUTINE_QUESTION: Final = re.compile(
     r"\b(?:how are you|how(?:'s| is) it going|how(?: \w+){0,2} (?:may|can|could) (?:i|we) (?:help|assist|be of)"
     r"|(?:may|can|could) (?:i|we) (?:help|assist) you|(?:is there )?(?:anything|something) else"
-    r"|are you (?:still )?there|can you hea\w me|you know)\b"
+    r"|are you (?:still )?there|can you hear me|you know)\b"
 )
 
 _PROMISE: Final = re.compile(
@@ -59,9 +59,9 @@ _COMPLAINT: Final = re.compile(
     r"\b(?:(?:not|isn't|wasn't|aren't|never)(?: \w+){0,2} (?:happy|satisfied|pleased|impressed|acceptable|good enough)"
     r"|(?:second|third|fourth|fifth|\d(?:nd|rd|th)) time (?:i|we|this|that|it)\b|how many times|waste of (?:my |our )?(?:time|money)"
     r"|let (?:me|us) down|(?:speak|talk) (?:to|with) (?:a |an |your |the )?(?:manager|supervisor|someone in charge)"
-    r"|still (?:have not|haven't|has not|hasn't|not|isn't)(?: been)? (?:received|arrived|hea\w+|come|fixed|resolved|repaired"
+    r"|still (?:have not|haven't|has not|hasn't|not|isn't)(?: been)? (?:received|arrived|heard|come|fixed|resolved|repaired"
     r"|delivered|got|working)"
-    r"|(?:no ?body|no one)(?: has| ever| even)* (?:called|came|come|showed|answered|helped|responded|replied|bothered)"
+    r"|(?:nobody|no one)(?: has| ever| even)* (?:called|came|come|showed|answered|helped|responded|replied|bothered)"
     r"|never (?:called|came|showed up|arrived|received|got)"
     r"|(?:been|was|were) (?:waiting|on hold) (?:for |over |more than |almost |nearly |about )*(?:\w+ )?"
     r"(?:hours?|days?|weeks?|months?|forever|ages)"
