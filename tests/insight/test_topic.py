@@ -51,11 +51,38 @@ def test_words_of_most_other_calls_are_no_topic() -> None:
         both("4411 4411 4411", "Call 4411."),
         both("The elevator.", "A boiler.", "Some valve."),
         both("I'll check, I'll check.", "don't, don't", "it's, it's"),
+        both("Eleven, fifty, fifteen.", "Ninety, eleven, fifty?", "Fifteen, eleven, ninety, fifty."),
+        both("Uhm, gonna, mmm.", "Umm, wanna, gonna, uhm.", "Gotta, mmm, umm, uhm, gonna, wanna, gotta."),
+        both("Shit, shit, damn.", "Damn, fucking shit."),
+        both("My password is swordfish.", "Swordfish?", "Yes, swordfish.", "Swordfish it is."),
+        both("What is your PIN code?", "It's banana tango.", "Banana tango?", "Banana tango, banana."),
+        both("My password is", "Swordfish.", "Swordfish?", "Yes, swordfish."),
     ],
-    ids=["names", "masks", "numbers", "said once", "contractions"],
+    ids=[
+        "names",
+        "masks",
+        "numbers",
+        "said once",
+        "contractions",
+        "number words",
+        "sounds",
+        "swear words",
+        "password",
+        "answer with a password",
+        "password of the next turn",
+    ],
 )
 def test_unsure_text_has_no_topic(said: list[tuple[Role, str]]) -> None:
     assert topic(said) is None
+
+
+def test_other_words_after_a_password_may_be_the_topic() -> None:
+    said = both(
+        "My password is not for the router.",
+        "The router?",
+        "The password is swordfish and the router is new.",
+    )
+    assert topic(said) == "router"
 
 
 def test_short_text_and_other_languages_have_no_topic() -> None:

@@ -20,6 +20,14 @@ COMMON_WORDS: Final = frozenset(
     " thousand three through throughout thus till together too toward towards truly twenty thirty two five eight zero under"
     " unless unlike until upon usually various very was were what whatever when whenever where whereas wherever whether"
     " which while who whole whom whose why will with within without would yet you your yours yourself"
+    # Numbers.
+    " eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen forty fifty sixty seventy eighty ninety"
+    " million billion hundreds thousands triple treble nought naught fourth fifth sixth seventh eighth ninth tenth"
+    # Contractions of speech, and sounds that engines write.
+    " gonna wanna gotta gimme lemme dunno kinda sorta outta ain nope nah yea mmm mhmm uhm umm erm aah ahh ooh aha"
+    # Swear words.
+    " fuck fucks fucked fucker fucking shit shitty bullshit bitch bastard bastards asshole crap crappy damn damned goddamn bloody"
+    " piss pissed cunt dick"
     # Common verbs and their forms, which say what people do on every call.
     " add added agree allow allowed appear appears appreciate ask asked asking asks assist assistance assisted assure"
     " become begin begins began believe bring bringing brought call called calling calls came care change check checked"

@@ -1,4 +1,4 @@
-"""The moments of a call worth a jump: questions, numbers and addresses given, promises, thanks and complaints. Pure.
+"""The moments of a call that people look for: questions, numbers and addresses given, promises, thanks and complaints. Pure.
 
 Lists of English phrases and the recognizers of `redaction` find them, without a model; docs/insight.md has the rules and
 how often they are right. Text in another language, or in an unknown one, has no moments.
@@ -14,6 +14,7 @@ from callreel.domain.redaction import Entity
 from callreel.domain.transcript import Turn, Word, words_of
 from callreel.domain.words import join_words
 from callreel.insight import phrases
+from callreel.insight.common_words import COMMON_WORDS
 from callreel.insight.moment_kind import MomentKind
 from callreel.redaction.addresses import find_addresses
 from callreel.redaction.context import Context, mentions_of
@@ -35,8 +36,18 @@ _PUNCTUATED: Final = 1 / 40
 
 _SENTENCE_END: Final = re.compile(r"[.?!…][\"'”’)]*$")
 _ABBREVIATION: Final = re.compile(r"(?:mr|mrs|ms|dr|st|no|vs|etc|e\.g|i\.e|[a-z])\.$", re.IGNORECASE)
-_AMOUNT_OR_DATE: Final = re.compile(r"\d{1,3}(?:,\d{3})+|\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}")
+_AMOUNT_OR_DATE: Final = re.compile(
+    r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+\.\d{1,2}|\d{1,4}[/.-]\d{1,2}[/.-]\d{1,4}"
+)
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
+_UNITS: Final = frozenset(
+    "euro euros dollar dollars bucks cent cents pound pounds quid franc francs yen percent degree degrees celsius fahrenheit"
+    " meter meters metre metres centimeter centimeters millimeter millimeters kilometer kilometers mile miles inch inches foot"
+    " feet yard yards liter liters litre litres gallon gallons gram grams kilo kilos kilogram kilograms ton tons ounce ounces"
+    " volt volts watt watts kilowatt kilowatts amp amps hertz bar bars psi pascal hectopascal kilopascal hour hours minute"
+    " minutes second seconds day days week weeks month months year years people".split()
+)
+_PLURAL: Final = re.compile(r"[a-z]{3,}(?<![siu])s")
 _CODE: Final = re.compile(r"(?=(?:\D*\d){4})(?=\d*[a-z])[a-z\d][a-z\d-]*", re.IGNORECASE)
 _MASKED_ADDRESSES: Final = frozenset({Entity.ADDRESS, Entity.EMAIL})
 _MASKED_NUMBERS: Final = frozenset(
@@ -163,4 +174,20 @@ def _given(run: list[Token], words: Sequence[Word]) -> Iterator[tuple[int, int]]
         len(digits) == 4 and _YEAR.fullmatch(digits)
     ):
         return
-    yield run[0].word, run[-1].word
+    if not _is_measured(run, words):
+        yield run[0].word, run[-1].word
+
+
+def _is_measured(run: Sequence[Token], words: Sequence[Word]) -> bool:
+    """Whether a unit follows the number, or a plural noun a number of one word: then it is an amount or a count."""
+    last = run[-1].word
+    after = words[last + 1 : last + 2]
+    if (
+        not after
+        or words[last].text.endswith(tuple(".,;:!?"))
+        or after[0].start_ms - words[last].end_ms > _APART_MS
+    ):
+        return False
+    noun = after[0].text.casefold().strip(".,;:!?…")
+    is_plural = _PLURAL.fullmatch(noun) is not None and noun not in COMMON_WORDS
+    return noun in _UNITS or (is_plural and run[0].word == last)

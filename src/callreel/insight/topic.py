@@ -2,14 +2,15 @@
 
 TF-IDF over words: how often a word is said in this call, by how few other calls have it. A word that both parties say
 counts more, and so does one that is said early. Words that mostly occur beside each other become one phrase. Function words, the formulas of phone calls, names
-as they are introduced, numbers and masks are never key words. docs/insight.md has the rules and examples.
+as they are introduced, spoken passwords, numbers and masks are never key words. docs/insight.md has the rules and examples.
 """
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final
 
 from callreel.domain.call import Role
@@ -42,6 +43,10 @@ _INTRODUCED: Final = re.compile(
     r"\b(?:hi|hello|hey|thank you|thanks|welcome|my name is|name's|this is|i'm|i am|mr|mrs|ms|miss|dr)[,.]? "
     r"(?!(?:in|at|on|for|from|with|about|the|a|an|my|your|to)\b)([a-z]+)(?: ([a-z]+))?"
 )
+_SECRET: Final = re.compile(
+    r"\b(?:pass ?(?:word|code|phrase)|pin(?: code| number)?|(?:code|safe|secret|security|the) word)(?:\?| is\b| was\b)[\s,.:]*"
+    r"(?:(?:it's|it is|that's|the (?:pass)?word is|okay|yes|sure|um|uh)[\s,.:]+)*([a-z]+(?:[ ,-]+[a-z]+){0,3})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +70,14 @@ def candidates(turns: Sequence[tuple[Role, str]], language: str) -> Candidates |
         for name in found.groups()
         if name
     }
+    excluded = {*names, *_secrets(turns), *COMMON_WORDS}
     by_role: dict[str, set[Role]] = {}
     counts: Counter[str] = Counter()
     forms: dict[str, Counter[str]] = {}
     phrases: Counter[tuple[str, ...]] = Counter()
     early: set[str] = set()
     for number, (role, text) in enumerate(turns):
-        for run in _runs(text, names):
+        for run in _runs(text, excluded):
             words = [_stem(word) for word in run]
             for stem, word in zip(words, run, strict=True):
                 counts[stem] += 1
@@ -131,10 +137,21 @@ def _phrase_with(stem: str, found: Candidates) -> tuple[str, ...]:
     return max(fitting, key=lambda phrase: (len(phrase), found.phrases[phrase], phrase), default=(stem,))
 
 
-def _runs(text: str, names: Iterable[str]) -> Iterable[list[str]]:
+def _secrets(turns: Sequence[tuple[Role, str]]) -> set[str]:
+    """The words of spoken passwords: those after `password is`, also in the next turn, up to a common one."""
+    text = "\n".join(text for _, text in turns).casefold().replace("’", "'")
+    return {
+        word
+        for found in _SECRET.finditer(text)
+        for word in takewhile(
+            lambda one: len(one) > 2 and one not in COMMON_WORDS, re.findall(r"[a-z]+", found[1])
+        )
+    }
+
+
+def _runs(text: str, excluded: Collection[str]) -> Iterable[list[str]]:
     """Consecutive words that may be key words: without others, or a punctuation mark, between them."""
     run: list[str] = []
-    excluded = {*names, *COMMON_WORDS}
     for piece in _PIECE.findall(text.casefold().replace("’", "'")):
         word = piece.removesuffix("'s")
         if _WORD.fullmatch(word) and word not in excluded:
