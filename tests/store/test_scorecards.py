@@ -5,10 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from callreel.domain.errors import StoreError
 from callreel.domain.ids import CallId
 from callreel.scoring.dispute import ReviewState
 from callreel.scoring.questions import Question, QuestionKind
 from callreel.scoring.score import Answer, Remark
+from callreel.store.calls import calls, expired
 from callreel.store.db.database import Database
 from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.forms import VersionRow
@@ -56,6 +58,16 @@ def test_review_keeps_answers_remarks_and_dispute(database: Database) -> None:
         assert reviews.blank_texts(conn, CALL.id) == 1
         blank = replace(changed, remarks=(), dispute="", resolution="")
         assert reviews.of_call(conn, CALL.id) == [blank]
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_deletion_of_text_waits_for_those_who_have_locked_the_call(database: Database) -> None:
+    a_call(database)
+    with database.write() as writer:
+        calls.lock(writer, CALL.id)
+        with pytest.raises(StoreError, match="lock timeout"), database.write() as deleting:
+            deleting.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+            expired.delete_text(deleting, CALL.id)
 
 
 @each

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from httpx2 import Response
+from sqlalchemy import select
 
+from callreel.domain.audit import AuditAction
+from callreel.domain.retention import DataKind
 from callreel.scorecards import forms, results, reviewing
 from callreel.store.calls import erasures, expired, holds
-from callreel.store.db.tables import scorecard_reviews
+from callreel.store.db.tables import audit_entries, scorecard_reviews
 from callreel.store.scorecards import reviews
 from tests.support.seed import DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
 from tests.web.conftest import As
@@ -155,6 +158,35 @@ def test_draft_is_its_authors_alone_until_it_is_finished(signed_in: As, place: S
     assert signed_in("zoe").get(REVIEWS).status_code == 404
 
 
+def entries(place: Seed, *actions: AuditAction) -> list[str]:
+    """The subjects of the audit trail's entries of these kinds, oldest first."""
+    query = select(audit_entries.c.subject).where(audit_entries.c.action.in_(actions))
+    with place.database.read() as conn:
+        return list(conn.execute(query.order_by(audit_entries.c.number)).scalars())
+
+
+def test_request_repeated_after_a_lost_response_changes_nothing(signed_in: As, place: Seed) -> None:
+    sam, ada, maria = signed_in("sam"), signed_in("ada"), signed_in("maria")
+    made(sam)
+    path = f"{REVIEWS}/{begun(sam)['id']}"
+    changed = [*FAILED[:2], {"question": 3, "points": 5}]
+    for browser, method, address, body in (
+        (sam, "PUT", path, {"revision": 0, "answers": GOOD}),
+        (sam, "POST", f"{path}/finish", {"revision": 0, "answers": GOOD}),  # its draft was saved, unknown to the page
+        (sam, "POST", f"{path}/finish", {"revision": 1, "answers": GOOD}),
+        (maria, "POST", f"{path}/dispute", {"reason": "I did say it."}),
+        (ada, "POST", f"{path}/resolve", {"text": "Right.", "answers": changed}),
+    ):  # fmt: skip
+        first = browser.request(method, address, json=body)
+        assert first.status_code == 200, first.text
+        assert browser.request(method, address, json=body).json() == first.json()
+    assert first.json()["revision"] == 2
+    other = {"text": "Right.", "answers": FAILED}
+    refused(ada.post(f"{path}/resolve", json=other), 409)
+    kinds = (AuditAction.SCORED, AuditAction.SCORE_DISPUTED, AuditAction.SCORE_RESOLVED)
+    assert entries(place, *kinds) == ["1", "1", "1"]
+
+
 def test_agents_make_no_forms_and_no_reviews(signed_in: As) -> None:
     made(signed_in("sam"))
     maria = signed_in("maria")
@@ -187,6 +219,28 @@ def test_draft_is_discarded_unless_the_call_is_on_hold(signed_in: As, place: See
         holds.release(conn, hold.id, "done", "ada", NOON)
     assert sam.delete(path).status_code == 204
     assert sam.get(REVIEWS).json()["reviews"] == []
+
+
+def test_draft_of_a_held_call_is_added_to_but_not_cut(signed_in: As, place: Seed) -> None:
+    sam = signed_in("sam")
+    made(sam)
+    path = f"{REVIEWS}/{begun(sam)['id']}"
+    sam.put(path, json={"revision": 0, "answers": GOOD})
+    with place.database.write() as conn:
+        holds.add(conn, DONE, "case", "ada", NOON)
+    good = {one["question"]: one for one in GOOD}
+    for cut in (
+        {},
+        {2: {"question": 2, "points": 7, "text": "kin", "moments_ms": [4200, 900]}},
+        {2: {"question": 2, "points": 7, "text": "kind", "moments_ms": [900]}},
+        {1: {"question": 1}},
+        {4: {"question": 4}},
+    ):
+        answers = list((good | cut).values()) if cut else []
+        assert "legal hold" in refused(sam.put(path, json={"revision": 1, "answers": answers}), 409)
+    added = good | {2: {"question": 2, "points": 3, "text": "very kind", "moments_ms": [1, 900, 4200]}}
+    saved = sam.post(f"{path}/finish", json={"revision": 1, "answers": list(added.values())}).json()
+    assert (saved["state"], saved["answers"][1]["text"]) == ("finished", "very kind")
 
 
 def test_reviews_of_two_people_are_compared(signed_in: As) -> None:
@@ -304,6 +358,32 @@ def test_request_about_a_number_exports_finished_reviews(signed_in: As) -> None:
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert json.loads(archive.read(f"{DONE}/reviews.json")) == [done]
         assert json.loads(archive.read(f"{SUSPECT}/reviews.json")) == []
+
+
+def test_nothing_is_written_about_a_call_whose_text_was_deleted(signed_in: As, place: Seed) -> None:
+    sam, ada, maria = signed_in("sam"), signed_in("ada"), signed_in("maria")
+    made(sam)
+    early = finished(ada, FAILED)
+    maria.post(f"{REVIEWS}/{early['id']}/dispute", json={"reason": "not fair"})
+    notes = f"/api/v1/calls/{DONE}/notes"
+    mark = maria.post(notes, json={"kind": "mark", "at_ms": 5}).json()
+    with place.database.write() as conn:
+        expired.order(conn, DONE, DataKind.TEXT, "30 days", NOON, {})
+    late = f"{REVIEWS}/{begun(sam)['id']}"
+    wanted = "A retention policy deleted the text of this call: nothing more can be written about it."
+    for answer in (
+        sam.put(late, json={"revision": 0, "answers": GOOD}),
+        sam.post(f"{late}/finish", json={"revision": 0, "answers": GOOD}),
+        sam.post(f"{REVIEWS}/{early['id']}/resolve", json={"text": "right"}),
+        maria.post(notes, json={"kind": "note", "at_ms": 0, "text": "x"}),
+        maria.patch(f"{notes}/{mark['id']}", json={"text": "x"}),
+    ):
+        assert refused(answer, 409) == wanted
+    points = sam.post(f"{late}/finish", json={"revision": 0, "answers": FAILED})
+    assert points.status_code == 200
+    refused(maria.post(f"{late}/dispute", json={"reason": "no"}), 409)
+    assert maria.post(notes, json={"kind": "mark", "at_ms": 9}).status_code == 201
+    assert sam.post(f"{REVIEWS}/{early['id']}/resolve", json={"text": ""}).json()["state"] == "upheld"
 
 
 def test_expired_text_blanks_reviews_and_erasure_deletes_them(signed_in: As, place: Seed) -> None:

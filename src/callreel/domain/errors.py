@@ -32,6 +32,10 @@ class NoCallError(CallreelError):
     """There is no such call, or it was erased."""
 
 
+class TextDeletedError(CallreelError):
+    """A retention policy deleted the text of the call, so nothing more can be written about it."""
+
+
 class CallErasedError(StoreError):
     """The call was erased or its erasure was ordered, so no new work on it may start."""
 

@@ -12,7 +12,7 @@ from callreel.domain.note import LONGEST_NOTE, MOST_NOTES, NoteKind
 from callreel.review.summary import note_summary
 from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
-from callreel.store.calls import holds, notes
+from callreel.store.calls import expired, holds, notes
 from callreel.store.calls.notes import NoteRow
 from callreel.store.db.database import Database
 
@@ -38,9 +38,11 @@ class Notes:
         self._clock = clock
 
     def add(self, call_id: CallId, kind: NoteKind, at_ms: int, text: str, by: str) -> NoteRow:
-        """Add a note to an existing call. Raises NoteError."""
+        """Add a note to an existing call. Raises NoteError, TextDeletedError."""
         text = _checked(kind, text)
         with self._database.write() as conn:
+            if text:
+                expired.refuse_text(conn, call_id)
             if notes.counts(conn, [call_id]).get(call_id, 0) >= MOST_NOTES:
                 raise NoteError(f"a call has at most {MOST_NOTES} marks and notes")
             row = notes.add(conn, call_id, kind, at_ms, text, by, self._clock.now())
@@ -52,8 +54,13 @@ class Notes:
     def change(
         self, call_id: CallId, note_id: int, at_ms: int | None, text: str | None, *, by: str, all_notes: bool
     ) -> NoteRow | None:
-        """Change the given fields; None if there is no such note. Raises NoteError, OthersNoteError, HeldNoteError."""
+        """Change the given fields; None if there is no such note.
+
+        Raises NoteError, OthersNoteError, HeldNoteError, TextDeletedError.
+        """
         with self._database.write() as conn:
+            if text:
+                expired.refuse_text(conn, call_id)
             row = self._own(conn, call_id, note_id, by, all_notes)
             if row is None:
                 return None

@@ -22,8 +22,8 @@ from callreel.scoring.score import (
     score_of,
     unanswered,
 )
-from callreel.store.audit.pending import describe
-from callreel.store.calls import calls, holds
+from callreel.store.audit.pending import describe, leave_out
+from callreel.store.calls import calls, expired, holds
 from callreel.store.db.database import Database
 from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.forms import VersionRow
@@ -88,19 +88,35 @@ class Reviewing:
     ) -> ReviewRow:
         """Save one's draft, which must still have this revision; with `finish` it is finished, if every question is answered.
 
-        Raises NoReviewError, ReviewStateError, ScorecardError.
+        A repetition, because the response was lost, changes nothing, whatever `revision` is.
+
+        Raises NoReviewError, ReviewStateError, ScorecardError, TextDeletedError.
         """
         with self._database.write() as conn:
             row, version = self._mine(conn, call_id, review_id, by)
+            written = (
+                _answers(version.questions, answers, complete=finish),
+                _remarks(version.questions, remarks),
+            )
+            repeated = written == (row.answers, row.remarks)
+            if repeated and (row.state is not ReviewState.DRAFT) == finish:
+                leave_out()
+                return row
+            if written[1]:
+                expired.refuse_text(conn, call_id)
             state = _state_after(row, Step.FINISH if finish else Step.SAVE)
-            if row.revision != revision:
+            if row.revision != revision and not repeated:
                 raise ReviewStateError("the draft was saved from another page meanwhile: reload this page")
+            if holds.current(conn, call_id) is not None and _removes(row, *written):
+                raise ReviewStateError(
+                    "the call is on legal hold: texts, links and answers of its drafts can be added to, not removed"
+                )
             row = replace(
                 row,
                 state=state,
-                revision=revision + 1,
-                answers=_answers(version.questions, answers, complete=finish),
-                remarks=_remarks(version.questions, remarks),
+                revision=row.revision + 1,
+                answers=written[0],
+                remarks=written[1],
                 finished_at=self._clock.now() if finish else None,
             )
             reviews.put(conn, row)
@@ -118,8 +134,9 @@ class Reviewing:
             reviews.remove(conn, review_id)
 
     def dispute(self, call_id: CallId, review_id: int, reason: str, by: str, identity: str) -> ReviewRow:
-        """Dispute a finished review, as the agent of the call. Raises NoReviewError, OthersCallError, ReviewStateError,
-        ScorecardError.
+        """Dispute a finished review, as the agent of the call. A repeated dispute changes nothing.
+
+        Raises NoReviewError, OthersCallError, ReviewStateError, ScorecardError, TextDeletedError.
         """
         reason = _text("the reason", reason)
         with self._database.write() as conn:
@@ -127,6 +144,10 @@ class Reviewing:
             row, version = _visible(conn, call_id, review_id, by)
             if call.agent != identity:
                 raise OthersCallError("only the agent of the call can dispute its reviews")
+            if (row.state, row.dispute, row.disputed_by) == (ReviewState.DISPUTED, reason, by):
+                leave_out()
+                return row
+            expired.refuse_text(conn, call_id)
             row = replace(
                 row,
                 state=_state_after(row, Step.DISPUTE),
@@ -141,22 +162,28 @@ class Reviewing:
     def resolve(
         self, call_id: CallId, review_id: int, text: str, answers: Sequence[Answer] | None, by: str
     ) -> ReviewRow:
-        """Uphold a disputed review, or with `answers` change it to these.
+        """Uphold a disputed review, or with `answers` change it to these. A repeated decision changes nothing.
 
-        Raises NoReviewError, OthersCallError, ReviewStateError, ScorecardError.
+        `text` is the explanation; it stays empty where a retention policy deleted the text of the call.
+        Raises NoReviewError, OthersCallError, ReviewStateError, ScorecardError, TextDeletedError.
         """
-        text = _text("the explanation", text)
         with self._database.write() as conn:
             calls.locked(conn, call_id)
+            if text.strip() or not expired.text_deleted(conn, call_id):
+                text = _text("the explanation", text)
+                expired.refuse_text(conn, call_id)
             row, version = _visible(conn, call_id, review_id, by)
-            state = _state_after(row, Step.UPHOLD if answers is None else Step.CHANGE)
+            changed = None if answers is None else _answers(version.questions, answers, complete=True)
+            if _resolved_so(row, text, changed, by):
+                leave_out()
+                return row
+            state = _state_after(row, Step.UPHOLD if changed is None else Step.CHANGE)
             if row.disputed_by == by:
                 raise OthersCallError("another person resolves your dispute")
             resolved = replace(
                 row, state=state, resolution=text, resolved_by=by, resolved_at=self._clock.now()
             )
-            if answers is not None:
-                changed = _answers(version.questions, answers, complete=True)
+            if changed is not None:
                 if changed == row.answers:
                     raise ScorecardError("no answer is changed: change one, or uphold the review")
                 resolved = replace(resolved, answers=changed, answers_before=row.answers)
@@ -180,6 +207,25 @@ def _visible(conn: Connection, call_id: CallId, review_id: int, by: str) -> tupl
         raise NoReviewError("there is no such review")
     key = (row.scorecard_id, row.version)
     return row, forms.versions(conn, [key])[key]
+
+
+def _removes(row: ReviewRow, answers: Sequence[Answer], remarks: Sequence[Remark]) -> bool:
+    """Whether a draft would lose an answer, a moment or a part of a text. Other points for an answer are allowed."""
+    after = {remark.question: remark for remark in remarks}
+    return not {answer.question for answer in row.answers} <= {answer.question for answer in answers} or any(
+        before.text not in (now := after.get(before.question, Remark(before.question))).text
+        or not set(before.moments_ms) <= set(now.moments_ms)
+        for before in row.remarks
+    )
+
+
+def _resolved_so(row: ReviewRow, text: str, changed: tuple[Answer, ...] | None, by: str) -> bool:
+    """Whether this person decided exactly this before."""
+    if (row.resolved_by, row.resolution) != (by, text) or row.resolved_at is None:
+        return False
+    if changed is None:
+        return row.state is ReviewState.UPHELD
+    return row.state is ReviewState.CHANGED and row.answers == changed
 
 
 def _state_after(row: ReviewRow, step: Step) -> ReviewState:

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from callreel.asr.languages import LanguageError
-from callreel.domain.errors import CallreelError, NoCallError, StoreUnavailableError
+from callreel.domain.errors import CallreelError, NoCallError, StoreUnavailableError, TextDeletedError
 from callreel.ingest.pause_control import PauseError
 from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, ReasonError
@@ -97,6 +97,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     RequestConflictError: 409,
     ReviewStateError: 409,
     StaleVersionError: 409,
+    TextDeletedError: 409,
     TakenError: 409,
     AssigneeError: 422,
     CorrectionError: 422,

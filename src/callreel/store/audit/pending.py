@@ -80,6 +80,13 @@ def describe(
     )
 
 
+def leave_out() -> None:
+    """Append no entry: the request repeats one that has its own. Without a request, do nothing."""
+    pending = _pending.get()
+    if pending is not None:
+        pending.appended = True
+
+
 def record_also(conn: Connection, action: AuditAction, subject: str = "", **details: Json) -> None:
     """Append another entry of the current request, in the transaction of `conn`; without a request, do nothing."""
     pending = _pending.get()

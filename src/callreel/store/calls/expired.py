@@ -8,9 +8,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from callreel.domain.call import CallState
 from callreel.domain.caller import DELETED
+from callreel.domain.errors import TextDeletedError
 from callreel.domain.events import EventKind, Json
 from callreel.domain.ids import CallId
 from callreel.domain.retention import DataKind, Subject
+from callreel.store.calls import calls as call_rows
 from callreel.store.calls import labels
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.dialect import insert_new
@@ -109,6 +111,20 @@ def newest(conn: Connection, limit: int) -> list[ExpiredRow]:
     return fetch_all(conn, ExpiredRow, query.limit(limit))
 
 
+def refuse_text(conn: Connection, call_id: CallId) -> None:
+    """Lock the call, and refuse new text about it if a policy ordered the deletion of its text. Raises TextDeletedError."""
+    call_rows.lock(conn, call_id)
+    if text_deleted(conn, call_id):
+        raise TextDeletedError(
+            "a retention policy deleted the text of this call: nothing more can be written about it"
+        )
+
+
+def text_deleted(conn: Connection, call_id: CallId) -> bool:
+    """Whether a policy ordered the deletion of the call's text. It stays so while the transaction has locked the call."""
+    return any(row.kind is DataKind.TEXT for row in of_call(conn, call_id))
+
+
 def order(
     conn: Connection, call_id: CallId, kind: DataKind, policy: str, at: datetime, files: dict[str, Json]
 ) -> None:
@@ -142,8 +158,9 @@ def delete_layers(conn: Connection, call_id: CallId) -> dict[str, Json]:
 def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
     """Delete transcripts with their corrections, topics, notes, alerts, analyses, their events, and the texts of reviews.
 
-    Returns how many of each.
+    Returns how many of each. The call is locked, so that a concurrent change cannot write back a text that it read before.
     """
+    call_rows.lock(conn, call_id)
     counts: dict[str, Json] = {
         table.name: conn.execute(delete(table).where(table.c.call_id == call_id)).rowcount for table in _TEXT
     }

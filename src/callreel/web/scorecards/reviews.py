@@ -62,9 +62,9 @@ class Dispute(Body):
 
 
 class Resolution(Body):
-    """An explanation. Without `answers` the review is upheld; with them it is changed: they replace all its points."""
+    """An explanation, empty only where a retention policy deleted the text of the call. Without `answers` the review is upheld; with them it is changed: they replace all its points."""
 
-    text: str = Field(min_length=1, max_length=2 * LONGEST_REMARK)
+    text: str = Field(max_length=2 * LONGEST_REMARK)
     answers: list[Points] | None = Field(default=None, max_length=MOST_QUESTIONS)
 
     def parsed(self) -> list[Answer] | None:
@@ -100,7 +100,7 @@ def save(
     review_id: RowId,
     draft: Draft,
 ) -> JSONResponse:
-    """Save your draft. If it was saved from elsewhere since `revision`, it stays as it is (409)."""
+    """Save your draft. If other answers were saved since `revision`, it stays as it is (409)."""
     row = reviewing.save(call.id, review_id, draft.revision, *draft.parsed(), person.name)
     return _answer(context, row, person.name)
 
