@@ -161,6 +161,42 @@ def test_call_is_reviewed_compared_disputed_and_reported(
         page.context.close()
 
 
+def test_draft_is_saved_and_finished_although_responses_are_lost(browser: Browser, base_url: str) -> None:
+    page = browser.new_page()
+    make_scorecard(page, base_url)
+    begin(page, base_url)
+    draft = page.get_by_role("form", name="Your review: Service calls")
+
+    def lost(route: Route) -> None:
+        if route.request.method in ("PUT", "POST"):
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/scorecards/**", lost)
+    comment = draft.get_by_label("Comment").first
+    with page.expect_event("requestfailed"):
+        comment.fill("First ")
+    expect(draft.get_by_role("status")).to_contain_text("Trying again")
+    comment.fill("First and second")
+    page.unroute("**/scorecards/**")
+    expect(draft.get_by_role("status")).to_have_text("Draft saved: only you see it.")
+    for question in ("Greeted the caller?", "Said that it is recorded?"):
+        draft.get_by_role("group", name=question).get_by_text("Yes", exact=True).click()
+    draft.get_by_role("group", name="Empathy").get_by_text("2", exact=True).click()
+    expect(draft.get_by_role("status")).to_have_text("Draft saved: only you see it.")
+    page.route("**/scorecards/*/finish", lost)
+    draft.get_by_role("button", name="Finish review").click()
+    expect(draft.get_by_role("status")).to_contain_text("cannot be reached")
+    page.unroute("**/scorecards/*/finish")
+    draft.get_by_role("button", name="Finish review").click()
+    review = page.locator("#scorecards details[data-review]")
+    review.locator("summary").click()
+    expect(review).to_contain_text("First and second")
+    page.close()
+
+
 def test_draft_keeps_what_was_typed_while_the_server_fails(browser: Browser, base_url: str) -> None:
     page = browser.new_page()
     make_scorecard(page, base_url)

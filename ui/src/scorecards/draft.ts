@@ -2,9 +2,9 @@
 
 import { el } from "../page/dom";
 import { sentence } from "../page/format";
-import { ApiError, errorMessage, send } from "../page/http";
+import { ApiError, errorMessage, get, send } from "../page/http";
 import { AnswerFields } from "./answer_fields";
-import { answerOf, type Answer, type Review } from "./types";
+import { answerOf, written, type Answer, type Review } from "./types";
 
 const SAVE_AFTER_MS = 800;
 const RETRY_MS = 2000;
@@ -14,6 +14,8 @@ export class DraftForm {
   private readonly fields: AnswerFields[];
   private readonly status = el("p.small.soft", { role: "status" }, "Draft: only you see it.");
   private revision: number;
+  /** The answers of the requests since the last response: one of them may have been saved although its response was lost. */
+  private readonly sent = new Set<string>();
   private unsaved = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
   /** The request under way: the next one needs the revision that it returns. */
@@ -66,17 +68,43 @@ export class DraftForm {
       if (!this.unsaved) return;
       this.unsaved = false; // what is typed from here on sets it again
       try {
-        const saved = await send<Review>("PUT", this.address, this.body);
-        this.revision = saved.revision;
+        await this.put("PUT", this.address);
         if (!this.unsaved) this.status.textContent = "Draft saved: only you see it.";
       } catch (error) {
+        if (this.gone.signal.aborted) return;
         this.unsaved = true;
         const retried = unavailable(error);
         this.status.textContent = `Not saved: ${sentence(errorMessage(error))}${retried ? " Trying again; what you typed is kept on this page." : ""}`;
-        if (retried && !this.gone.signal.aborted) this.schedule(RETRY_MS);
+        if (retried) this.schedule(RETRY_MS);
       }
     });
     return this.saving;
+  }
+
+  /** Send the draft. If the server has a newer revision, but with answers that this page sent, it is saved over that one. */
+  private async put(method: "PUT" | "POST", address: string): Promise<void> {
+    const request = () => {
+      this.sent.add(written(this.body.answers));
+      return send<Review>(method, address, this.body);
+    };
+    const saved = await request().catch(async (error: unknown) => {
+      if (!conflict(error) || !(await this.adopt())) throw error;
+      return request();
+    });
+    this.sent.clear();
+    this.revision = saved.revision;
+  }
+
+  /** Take over the revision of the server's draft, if its answers came from this page. If they are finished, so is the form. */
+  private async adopt(): Promise<boolean> {
+    const list = this.address.slice(0, this.address.lastIndexOf("/"));
+    const { reviews } = await get<{ reviews: Review[] }>(list);
+    const review = reviews.find((one) => `${list}/${one.id}` === this.address);
+    if (!review || !this.sent.has(written(review.answers))) return false;
+    if (review.state !== "draft" && written(review.answers) === written(this.body.answers)) this.leave();
+    if (review.state !== "draft" || review.revision === this.revision) return false;
+    this.revision = review.revision;
+    return true;
   }
 
   private get body(): { revision: number; answers: Answer[] } {
@@ -86,14 +114,16 @@ export class DraftForm {
   private async finish(): Promise<void> {
     clearTimeout(this.timer);
     await this.saving;
-    await this.last(() => send("POST", `${this.address}/finish`, this.body));
+    await this.last(() => this.put("POST", `${this.address}/finish`));
   }
 
   private async discard(): Promise<void> {
     if (!confirm("Discard this draft?")) return;
     clearTimeout(this.timer);
     await this.saving;
-    await this.last(() => send("DELETE", this.address));
+    await this.last(() => send("DELETE", this.address).catch((error: unknown) => {
+      if (!(error instanceof ApiError && error.status === 404)) throw error; // else the response to an earlier try was lost
+    }));
   }
 
   private async last(request: () => Promise<unknown>): Promise<void> {
@@ -104,10 +134,19 @@ export class DraftForm {
       if (this.unsaved) this.schedule(SAVE_AFTER_MS);
       return;
     }
+    this.leave();
+  }
+
+  /** The review is finished or discarded. */
+  private leave(): void {
     this.unsaved = false;
     this.close();
     this.done();
   }
+}
+
+function conflict(error: unknown): boolean {
+  return error instanceof ApiError && error.status === 409;
 }
 
 function unavailable(error: unknown): boolean {

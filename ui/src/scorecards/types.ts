@@ -67,6 +67,11 @@ export function answerOf(review: Review, question: Question): Answer {
   return review.answers.find((answer) => answer.question === question.key) ?? { question: question.key, points: null, not_applicable: false, text: "", moments_ms: [] };
 }
 
+/** Answers as one text, equal for what the server keeps as equal: texts without the spaces around them. */
+export function written(answers: readonly Answer[]): string {
+  return JSON.stringify(answers.map(({ question, points, not_applicable, text, moments_ms }) => [question, points, not_applicable, text.trim(), moments_ms]));
+}
+
 export function scoreText(percent: number | null): string {
   return percent === null ? "no score" : `${percent.toFixed(1)} %`;
 }
