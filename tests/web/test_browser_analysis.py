@@ -44,3 +44,26 @@ def test_edit_stays_when_the_call_is_analysed_again(page: Page, base_url: str, p
     )
     card.get_by_role("link", name="Technician at 0:04").first.click()
     expect(page).to_have_url(re.compile(r"#t=4\.2$"))
+
+
+def test_text_being_edited_stays_when_another_item_is_decided(page: Page, base_url: str, place: Seed) -> None:
+    later = {**ABOUT_VALVE, "summary": said("Another summary.", 1), "action_items": []}
+    with analysing(place, completion(ABOUT_VALVE), completion(later)) as (stage, _):
+        stage.analyse(DONE, "a")
+        page.goto(f"{base_url}/calls/{DONE}")
+        card = page.locator("#analysis")
+        summary = card.locator("[data-item]").first
+        summary.get_by_text("Edit", exact=True).click()
+        summary.get_by_label("Text").fill("Half of a")
+        card.get_by_role("button", name="Reject: Close the valve.").click()
+        expect(card).to_contain_text("Rejected by demo")
+        expect(card.get_by_label("Text").first).to_have_value("Half of a")
+        stage.analyse(DONE, "b")
+        card.get_by_role("button", name="Approve: Close the valve.").click()
+        expect(card).to_contain_text("Another summary.")
+    field = card.locator("details[open]").get_by_label("Text")
+    expect(field).to_have_value("Half of a")
+    field.fill("A whole sentence.")
+    card.locator("details[open]").get_by_role("button", name="Save").click()
+    expect(card.locator("[data-text]").first).to_have_text("A whole sentence.")
+    expect(card.locator("details[open]")).to_have_count(0)

@@ -10,9 +10,12 @@ export class CallAnalysis extends HTMLElement {
     const fresh = page.getElementById(this.id);
     if (!fresh || !this.isConnected) return;
     localizeTimes(fresh);
-    const item = document.activeElement?.closest<HTMLElement>("[data-item]")?.dataset.item;
+    const focused = document.activeElement as HTMLElement | null;
+    const item = focused?.closest<HTMLElement>("[data-item]")?.dataset.item;
+    keepOpenForms(this, fresh);
     this.replaceWith(fresh);
-    if (item) fresh.querySelector<HTMLElement>(`[data-item="${CSS.escape(item)}"] button`)?.focus();
+    if (focused && fresh.contains(focused)) focused.focus();
+    else if (item) fresh.querySelector<HTMLElement>(`[data-item="${CSS.escape(item)}"] button`)?.focus();
   });
 
   connectedCallback(): void {
@@ -35,7 +38,7 @@ export class CallAnalysis extends HTMLElement {
     const address = `/api/v1/calls/${this.dataset.call}/analysis`;
     const item = `${address}/items/${form.closest<HTMLElement>("[data-item]")?.dataset.item}`;
     if ("order" in form.dataset) void this.order(address);
-    else if ("edit" in form.dataset) void this.change(`${item}/text`, edited(form));
+    else if ("edit" in form.dataset) void this.change(`${item}/text`, edited(form), form);
     else void this.change(`${item}/state`, { state: (event.submitter as HTMLButtonElement).value });
   };
 
@@ -48,14 +51,24 @@ export class CallAnalysis extends HTMLElement {
     }
   }
 
-  private async change(address: string, body: object): Promise<void> {
+  private async change(address: string, body: object, form?: HTMLElement): Promise<void> {
     try {
       await send("PUT", address, body);
     } catch (error) {
       return toast(errorMessage(error));
     }
+    form?.closest("details")?.removeAttribute("open"); // its text is saved
     document.dispatchEvent(new CustomEvent("triage-changed")); // an approved label was given to the call
     this.refresh();
+  }
+}
+
+/** Move forms that are open to what the server renders now, with the text in them, even if a later analysis has no such item. */
+function keepOpenForms(shown: HTMLElement, fresh: HTMLElement): void {
+  for (const open of shown.querySelectorAll<HTMLElement>("details[open]")) {
+    const same = fresh.querySelector(`#${CSS.escape(open.id)}`);
+    if (same) same.replaceWith(open);
+    else (fresh.querySelector("ul") ?? fresh).append(open.closest("[data-item]") ?? open);
   }
 }
 
