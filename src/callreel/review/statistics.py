@@ -24,7 +24,6 @@ from callreel.domain.recording import from_file
 from callreel.domain.verdict import Verdict
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.store.calls import figures, labels
-from callreel.store.calls.calls import CallRow
 from callreel.store.calls.measures import MeasuresHead
 from callreel.store.transcripts import transcripts
 
@@ -243,7 +242,7 @@ def _sorted(
     days = {first + timedelta(days=n): Figures() for n in range((last - first).days + 1)}
     agents: dict[str, Group] = defaultdict(lambda: Group(len(days)))
     by_label: dict[int, Group] = defaultdict(lambda: Group(len(days)))
-    rows = figures.calls_between(conn, since, until, agent)
+    rows = figures.heads_between(conn, since, until, agent)
     legs = _by_call(figures.legs_between(conn, since, until), lambda row: row.call_id)
     streams = _by_call(figures.streams_between(conn, since, until), lambda row: row.call_id)
     recordings = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
@@ -272,7 +271,7 @@ def _sorted(
     return Sorted(days, agents, by_label)
 
 
-def _of_call(row: CallRow, speech_ms: Mapping[str, int], stored_bytes: int) -> Figures:
+def _of_call(row: figures.CallHead, speech_ms: Mapping[str, int], stored_bytes: int) -> Figures:
     began = row.answered_at or row.created_at
     return Figures(
         calls=1,

@@ -77,7 +77,7 @@ def _bounds(week: Week, zone: tzinfo) -> tuple[datetime, datetime]:
 def _read(conn: Connection, week: Week, zone: tzinfo) -> _Calls:
     since, until = _bounds(week, zone)
     return _Calls(
-        figures.calls_between(conn, since, until, None),
+        figures.calls_between(conn, since, until),
         figures.measured_between(conn, since, until),
         figures.labels_between(conn, since, until),
     )

@@ -6,13 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select
 
-from callreel.domain.ids import CallId
+from callreel.domain.call import Role
+from callreel.domain.ids import CallId, LegSid, RecordingSid
 from callreel.domain.recording import FILE_PREFIX, CloudState
+from callreel.domain.verdict import Verdict
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.legs import LegRow
 from callreel.store.calls.measures import HEAD, MeasuresHead
-from callreel.store.calls.recordings import RecordingRow
-from callreel.store.calls.streams import StreamRow
 from callreel.store.db.rows import fetch_all
 from callreel.store.db.tables import (
     call_labels,
@@ -32,24 +31,77 @@ AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 """States of recordings that the carrier has, unless they were deleted there."""
 
 
-def calls_between(conn: Connection, since: datetime, until: datetime, agent: str | None) -> list[CallRow]:
-    """Calls that began from `since` up to but not including `until`; of one agent's identity, or of all."""
+@dataclass(frozen=True, slots=True)
+class CallHead:
+    """Of a call what statistics need, named as in `CallRow`."""
+
+    id: CallId
+    agent: str
+    leg_sid: LegSid
+    created_at: datetime
+    answered_at: datetime | None
+    ended_at: datetime | None
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegHead:
+    """Of a leg what its cost needs, named as in `LegRow`."""
+
+    call_id: CallId
+    role: Role
+    duration_s: int | None
+    price: float | None
+    price_currency: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """Of a stream what its cost needs, named as in `StreamRow`."""
+
+    call_id: CallId
+    started_at: datetime
+    stopped_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingHead:
+    """Of a recording what its cost and its place among others need, named as in `RecordingRow`."""
+
+    sid: RecordingSid
+    call_id: CallId
+    state: CloudState
+    channels: int | None
+    duration_s: int | None
+    price: float | None
+    price_currency: str | None
+
+
+def calls_between(conn: Connection, since: datetime, until: datetime) -> list[CallRow]:
+    """Calls that began from `since` up to but not including `until`."""
     query = select(calls).where(calls.c.created_at >= since, calls.c.created_at < until)
-    if agent is not None:
-        query = query.where(calls.c.agent == agent)
     return fetch_all(conn, CallRow, query.order_by(calls.c.created_at))
 
 
-def legs_between(conn: Connection, since: datetime, until: datetime) -> list[LegRow]:
-    return fetch_all(conn, LegRow, _of_calls(legs, since, until))
+def heads_between(conn: Connection, since: datetime, until: datetime, agent: str | None) -> list[CallHead]:
+    """The same calls, without what statistics do not need; of one agent's identity, or of all."""
+    query = _heads(CallHead, calls).where(calls.c.created_at >= since, calls.c.created_at < until)
+    if agent is not None:
+        query = query.where(calls.c.agent == agent)
+    return fetch_all(conn, CallHead, query.order_by(calls.c.created_at))
 
 
-def streams_between(conn: Connection, since: datetime, until: datetime) -> list[StreamRow]:
-    return fetch_all(conn, StreamRow, _of_calls(streams, since, until))
+def legs_between(conn: Connection, since: datetime, until: datetime) -> list[LegHead]:
+    return fetch_all(conn, LegHead, _of_calls(_heads(LegHead, legs), legs, since, until))
 
 
-def recordings_between(conn: Connection, since: datetime, until: datetime) -> list[RecordingRow]:
-    return fetch_all(conn, RecordingRow, _of_calls(recordings, since, until))
+def streams_between(conn: Connection, since: datetime, until: datetime) -> list[StreamHead]:
+    return fetch_all(conn, StreamHead, _of_calls(_heads(StreamHead, streams), streams, since, until))
+
+
+def recordings_between(conn: Connection, since: datetime, until: datetime) -> list[RecordingHead]:
+    of_calls = _of_calls(_heads(RecordingHead, recordings), recordings, since, until)
+    return fetch_all(conn, RecordingHead, of_calls)
 
 
 def measured_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, MeasuresHead]:
@@ -81,9 +133,8 @@ class AlertHead:
 
 def alerts_between(conn: Connection, since: datetime, until: datetime) -> list[AlertHead]:
     """Alerts of the calls, in the order in which they were raised."""
-    columns = [phrase_alerts.c[name.name] for name in fields(AlertHead)]
     query = (
-        select(*columns)
+        _heads(AlertHead, phrase_alerts)
         .join(calls, calls.c.id == phrase_alerts.c.call_id)
         .where(calls.c.created_at >= since, calls.c.created_at < until)
     )
@@ -128,6 +179,10 @@ def minutes_at_carrier(conn: Connection) -> int:
     return int(conn.execute(query).scalar() or 0)
 
 
-def _of_calls(table: Table, since: datetime, until: datetime) -> Select[Any]:
+def _heads(row_type: type[Any], table: Table) -> Select[Any]:
+    return select(*(table.c[field.name] for field in fields(row_type)))
+
+
+def _of_calls(query: Select[Any], table: Table, since: datetime, until: datetime) -> Select[Any]:
     of_call = select(calls.c.id).where(calls.c.created_at >= since, calls.c.created_at < until)
-    return select(table).where(table.c.call_id.in_(of_call))
+    return query.where(table.c.call_id.in_(of_call))

@@ -12,7 +12,9 @@ def fetch_all(
     conn: Connection, row_type: type[R], query: Executable, parameters: Mapping[str, Any] | None = None
 ) -> list[R]:
     """Every row that `query` selects."""
-    return [row_type(**found._mapping) for found in conn.execute(query, parameters or {})]
+    found = conn.execute(query, parameters or {})
+    names = tuple(found.keys())
+    return [row_type(**dict(zip(names, row, strict=True))) for row in found]
 
 
 def fetch_one(
