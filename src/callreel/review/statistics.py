@@ -24,7 +24,6 @@ from callreel.domain.recording import from_file
 from callreel.domain.verdict import Verdict
 from callreel.review.costs import between_ms, cost_of, main_recording
 from callreel.store.calls import figures, labels
-from callreel.store.calls.measures import MeasuresHead
 from callreel.store.transcripts import transcripts
 
 R = TypeVar("R")
@@ -32,16 +31,6 @@ NO_VERDICT = "none"
 MOST_PARTS = 12
 """Of a trend: a period is divided into at most so many equal parts."""
 _OF_MONTH = ("month_cost", "month_forecast", "stored_minutes", "month_storage", "budget", "budget_alert")
-_MEASURES = ("silence_ms", "overlap_ms", "interruptions", "agent_interruptions")
-_SUMS = (
-    "calls",
-    "duration_ms",
-    "measured",
-    *_MEASURES,
-    "storage_bytes",
-    "carrier_minutes",
-    "cost",
-)
 
 
 @dataclass(slots=True)
@@ -65,21 +54,32 @@ class Figures:
     cost: Decimal = Decimal(0)
 
     def add(self, other: "Figures") -> None:
-        for name in _SUMS:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.speech_ms.update(other.speech_ms)
-        self.verdicts.update(other.verdicts)
+        self.calls += other.calls
+        self.duration_ms += other.duration_ms
+        self.measured += other.measured
+        self.silence_ms += other.silence_ms
+        self.overlap_ms += other.overlap_ms
+        self.interruptions += other.interruptions
+        self.agent_interruptions += other.agent_interruptions
+        self.storage_bytes += other.storage_bytes
+        self.carrier_minutes += other.carrier_minutes
+        self.cost += other.cost
+        for role, spoken_ms in other.speech_ms.items():
+            self.speech_ms[role] += spoken_ms
+        for verdict, calls in other.verdicts.items():
+            self.verdicts[verdict] += calls
 
-    def add_measures(self, row: MeasuresHead | None) -> None:
+    def add_measures(self, row: figures.MeasuredSums | None) -> None:
         """Add those of one call, None if it is not measured."""
         if row is None:
             return
         self.measured += 1
-        self.speech_ms.update(
-            {Role.AGENT.value: row.agent_talk_ms, Role.TECHNICIAN.value: row.technician_talk_ms}
-        )
-        for name in _MEASURES:
-            setattr(self, name, getattr(self, name) + getattr(row, name))
+        self.speech_ms[Role.AGENT.value] += row.agent_talk_ms
+        self.speech_ms[Role.TECHNICIAN.value] += row.technician_talk_ms
+        self.silence_ms += row.silence_ms
+        self.overlap_ms += row.overlap_ms
+        self.interruptions += row.interruptions
+        self.agent_interruptions += row.agent_interruptions
 
     def as_json(self, *, priced: bool) -> dict[str, Json]:
         return {
@@ -243,12 +243,12 @@ def _sorted(
     agents: dict[str, Group] = defaultdict(lambda: Group(len(days)))
     by_label: dict[int, Group] = defaultdict(lambda: Group(len(days)))
     rows = figures.heads_between(conn, since, until, agent)
-    legs = _by_call(figures.legs_between(conn, since, until), lambda row: row.call_id)
-    streams = _by_call(figures.streams_between(conn, since, until), lambda row: row.call_id)
+    legs = _by_call(figures.legs_between(conn, since, until) if prices else (), lambda row: row.call_id)
+    streams = _by_call(figures.streams_between(conn, since, until) if prices else (), lambda row: row.call_id)
     recordings = _by_call(figures.recordings_between(conn, since, until), lambda row: row.call_id)
     labeled = figures.labels_between(conn, since, until)
     spoken = figures.spoken_between(conn, since, until)
-    measured = figures.measured_between(conn, since, until)
+    measured = figures.sums_between(conn, since, until)
     stored = figures.stored_between(conn, since, until)
     charged = transcripts.billed_audio(conn, [row.id for row in rows]) if prices is not None else {}
     for row in rows:
@@ -277,7 +277,7 @@ def _of_call(row: figures.CallHead, speech_ms: Mapping[str, int], stored_bytes: 
         calls=1,
         duration_ms=between_ms(began, row.ended_at) if row.ended_at else 0,
         speech_ms=Counter(speech_ms),
-        verdicts=Counter([row.verdict.value if row.verdict else NO_VERDICT]),
+        verdicts=Counter({row.verdict.value if row.verdict else NO_VERDICT: 1}),
         storage_bytes=stored_bytes,
     )
 

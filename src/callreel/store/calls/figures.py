@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Select, Table, func, select
 
@@ -27,6 +27,7 @@ from callreel.store.db.tables import (
     turn_index,
 )
 
+R = TypeVar("R")
 AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 """States of recordings that the carrier has, unless they were deleted there."""
 
@@ -77,6 +78,19 @@ class RecordingHead:
     price_currency: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredSums:
+    """Of a call's measures what statistics add up, named as in `MeasuresHead`."""
+
+    call_id: CallId
+    agent_talk_ms: int
+    technician_talk_ms: int
+    silence_ms: int
+    overlap_ms: int
+    interruptions: int
+    agent_interruptions: int
+
+
 def calls_between(conn: Connection, since: datetime, until: datetime) -> list[CallRow]:
     """Calls that began from `since` up to but not including `until`."""
     query = select(calls).where(calls.c.created_at >= since, calls.c.created_at < until)
@@ -88,20 +102,26 @@ def heads_between(conn: Connection, since: datetime, until: datetime, agent: str
     query = _heads(CallHead, calls).where(calls.c.created_at >= since, calls.c.created_at < until)
     if agent is not None:
         query = query.where(calls.c.agent == agent)
-    return fetch_all(conn, CallHead, query.order_by(calls.c.created_at))
+    return _fetch(conn, CallHead, query.order_by(calls.c.created_at))
 
 
 def legs_between(conn: Connection, since: datetime, until: datetime) -> list[LegHead]:
-    return fetch_all(conn, LegHead, _of_calls(_heads(LegHead, legs), legs, since, until))
+    return _fetch(conn, LegHead, _of_calls(LegHead, legs, since, until))
 
 
 def streams_between(conn: Connection, since: datetime, until: datetime) -> list[StreamHead]:
-    return fetch_all(conn, StreamHead, _of_calls(_heads(StreamHead, streams), streams, since, until))
+    return _fetch(conn, StreamHead, _of_calls(StreamHead, streams, since, until))
 
 
 def recordings_between(conn: Connection, since: datetime, until: datetime) -> list[RecordingHead]:
-    of_calls = _of_calls(_heads(RecordingHead, recordings), recordings, since, until)
-    return fetch_all(conn, RecordingHead, of_calls)
+    return _fetch(conn, RecordingHead, _of_calls(RecordingHead, recordings, since, until))
+
+
+def sums_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, MeasuredSums]:
+    """What statistics add up of the measured calls."""
+    at = measures.c.created_at
+    query = _heads(MeasuredSums, measures).where(at >= since, at < until)
+    return {row.call_id: row for row in _fetch(conn, MeasuredSums, query)}
 
 
 def measured_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, MeasuresHead]:
@@ -138,7 +158,7 @@ def alerts_between(conn: Connection, since: datetime, until: datetime) -> list[A
         .join(calls, calls.c.id == phrase_alerts.c.call_id)
         .where(calls.c.created_at >= since, calls.c.created_at < until)
     )
-    return fetch_all(conn, AlertHead, query.order_by(phrase_alerts.c.id))
+    return _fetch(conn, AlertHead, query.order_by(phrase_alerts.c.id))
 
 
 def spoken_between(conn: Connection, since: datetime, until: datetime) -> dict[CallId, dict[str, int]]:
@@ -183,6 +203,11 @@ def _heads(row_type: type[Any], table: Table) -> Select[Any]:
     return select(*(table.c[field.name] for field in fields(row_type)))
 
 
-def _of_calls(query: Select[Any], table: Table, since: datetime, until: datetime) -> Select[Any]:
+def _fetch(conn: Connection, row_type: type[R], query: Select[Any]) -> list[R]:
+    """Every row of a query that begins with `_heads(row_type, ...)`: its columns are in the order of the fields."""
+    return [row_type(*row) for row in conn.execute(query)]
+
+
+def _of_calls(row_type: type[Any], table: Table, since: datetime, until: datetime) -> Select[Any]:
     of_call = select(calls.c.id).where(calls.c.created_at >= since, calls.c.created_at < until)
-    return query.where(table.c.call_id.in_(of_call))
+    return _heads(row_type, table).where(table.c.call_id.in_(of_call))
