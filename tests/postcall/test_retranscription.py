@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -8,13 +8,14 @@ from callreel.asr.engine import RecognizedWord
 from callreel.audio.samples import Samples
 from callreel.domain.errors import EngineError
 from callreel.domain.ids import CallId
+from callreel.domain.retention import DataKind
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.work import Workflow
 from callreel.postcall.retranscription import Retranscription, Run, no_retry
-from callreel.store.calls import layers
+from callreel.store.calls import expired, layers
 from callreel.store.transcripts import live_scores, revisions
 from tests.support.fake_engine import FakeEngine, FakeSteps
-from tests.support.installation import Installation
+from tests.support.installation import NOON, Installation
 from tests.support.recorded_call import SID, Decoder, Recorded, recorded_call
 from tests.support.rows import final_revisions
 
@@ -95,6 +96,30 @@ def test_failed_call_is_reported_and_the_run_continues(recorded: Recorded) -> No
     good_engine = Retranscription(lambda spec: recorded.transcribing())
     reported = good_engine.transcribe(steps_of(other), RUN.key(other))
     assert "neither channels nor live layers" in reported
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_text_that_a_policy_deleted_does_not_come_back(recorded: Recorded, *, meanwhile: bool) -> None:
+    database = recorded.installation.database
+
+    def expire() -> None:
+        with database.write() as conn:
+            expired.order(conn, recorded.call_id, DataKind.TEXT, "text=30", NOON, {})
+            expired.delete_text(conn, recorded.call_id)
+
+    class Expiring(Decoder):
+        def __call__(self, samples: Samples) -> Sequence[RecognizedWord]:
+            if meanwhile and not self.asked:
+                expire()
+            return super().__call__(samples)
+
+    decoder = Expiring()
+    if not meanwhile:
+        expire()
+    again = Retranscription(lambda spec: recorded.transcribing(decoder))
+    reported = again.transcribe(steps_of(recorded.call_id), RUN.key(recorded.call_id))
+    assert "a retention policy deleted the text" in reported
+    assert (decoder.asked > 0, recorded.transcript(TranscriptKind.FINAL)) == (meanwhile, None)
 
 
 def test_calls_are_chosen_by_when_they_began(recorded: Recorded) -> None:

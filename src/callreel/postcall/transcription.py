@@ -25,7 +25,7 @@ from callreel.domain.verdict import FAULTS
 from callreel.postcall.call_audio import NoAudioError, channel_fault, chosen_parts, open_call_audio, read_rows
 from callreel.postcall.missing_phrases import CheckedRules, MissingPhrases
 from callreel.review.live_scoring import text_score
-from callreel.store.calls import calls
+from callreel.store.calls import calls, expired
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
@@ -120,7 +120,12 @@ class FinalTranscriber:
         return self.from_live(call_id)
 
     def from_audio(self, call_id: CallId, run: str) -> int:
-        """As `from_recording`, as a new revision for `run`; without usable channels the live layers are transcribed."""
+        """As `from_recording`, as a new revision for `run`; without usable channels the live layers are transcribed.
+
+        Raises NoAudioError, and TextDeletedError for a call whose text a retention policy deleted, also meanwhile.
+        """
+        with self._database.write() as conn:
+            expired.refuse_text(conn, call_id)
         rows = read_rows(self._database, self._blobs, call_id)
         with open_call_audio(self._blobs, rows) as audio:
             sources = audio.live if channel_fault(audio) and audio.live else audio.cloud or audio.live
@@ -228,6 +233,8 @@ class FinalTranscriber:
             score = text_score(conn, row, final=turns) if run and row is not None else {}
         checked = self._checked(call_id, turns, transcribed)
         with self._database.write() as conn:
+            if run:
+                expired.refuse_text(conn, call_id)
             transcripts.put(
                 conn, call_id, TranscriptKind.FINAL, engine.name, engine.model, turns, kept, known
             )
