@@ -223,7 +223,7 @@ TABLE = (
     Route("PATCH", "/api/v1/scorecards/{scorecard_id}", SUPERVISORS, WRITE, json={"retired": True}),
     Route("POST", "/api/v1/scorecards/{scorecard_id}/versions", SUPERVISORS, WRITE, 201, json={**SCORECARD, "base": 1}),
     Route("GET", f"{_API_CALL}/scorecards", OWN_CALLS, READ),
-    Route("POST", f"{_API_CALL}/scorecards", SUPERVISORS, WRITE, 201, json={"scorecard_id": 1}),
+    Route("POST", f"{_API_CALL}/scorecards", SUPERVISORS, WRITE, (200, 201), json={"scorecard_id": 1}),
     Route("PUT", f"{_API_CALL}/scorecards/{{review_id}}", SUPERVISORS, WRITE, (200, 404), json=ANSWERS),
     Route("DELETE", f"{_API_CALL}/scorecards/{{review_id}}", SUPERVISORS, WRITE, (204, 404)),
     Route("POST", f"{_API_CALL}/scorecards/{{review_id}}/finish", SUPERVISORS, WRITE, (200, 404), json=ANSWERS),

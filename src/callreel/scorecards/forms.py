@@ -49,8 +49,8 @@ class Scorecards:
 
     def add_version(
         self, scorecard_id: int, base: int, name: str, questions: Sequence[Question], by: str
-    ) -> VersionRow:
-        """The version after `base`, which must be the newest.
+    ) -> tuple[VersionRow, bool]:
+        """The version after `base`, which must be the newest, and whether the scorecard is retired.
 
         Raises NoScorecardError, ScorecardError, StaleVersionError.
         """
@@ -67,7 +67,7 @@ class Scorecards:
             row = VersionRow(scorecard_id, base + 1, title, checked, by, self._clock.now())
             forms.add_version(conn, row, last_key)
             describe(version=row.number, questions=len(checked))
-        return row
+        return row, card.retired
 
     def set_retired(self, scorecard_id: int, retired: bool) -> VersionRow:
         """Retire a scorecard, or bring it back; its reviews stay. Raises NoScorecardError."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from callreel.domain.access import RIGHTS, Right
 from callreel.domain.call import CallState
 from callreel.domain.errors import CallreelError
 from callreel.domain.ids import CallId
@@ -25,6 +26,7 @@ from callreel.scoring.score import (
 from callreel.store.audit.pending import describe, leave_out
 from callreel.store.calls import calls, expired, holds
 from callreel.store.db.database import Database
+from callreel.store.people import users
 from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.forms import VersionRow
 from callreel.store.scorecards.reviews import ReviewRow
@@ -52,8 +54,8 @@ class Reviewing:
         self._database = database
         self._clock = clock
 
-    def start(self, call_id: CallId, scorecard_id: int, by: str) -> ReviewRow:
-        """The review of this call by this person: a draft of the newest version, unless there is one.
+    def start(self, call_id: CallId, scorecard_id: int, by: str) -> tuple[ReviewRow, bool]:
+        """The review of this call by this person, and whether it is new: then it is a draft of the newest version.
 
         Raises NoCallError, NoScorecardError, ReviewStateError.
         """
@@ -63,7 +65,8 @@ class Reviewing:
                 raise ReviewStateError("the call can be reviewed when it has ended")
             for row in reviews.of_call(conn, call_id):
                 if (row.scorecard_id, row.reviewer) == (scorecard_id, by):
-                    return row
+                    leave_out()
+                    return row, False
             card, version = forms.get(conn, scorecard_id), forms.newest(conn).get(scorecard_id)
             if card is None or version is None:
                 raise NoScorecardError("there is no such scorecard")
@@ -73,7 +76,7 @@ class Reviewing:
                 raise ReviewStateError(f"a call has at most {MOST_REVIEWS} reviews")
             row = reviews.add(conn, call_id, scorecard_id, version.number, by)
             describe(subject=str(row.id), scorecard=scorecard_id, version=row.version)
-        return row
+        return row, True
 
     def save(
         self,
@@ -180,6 +183,8 @@ class Reviewing:
             state = _state_after(row, Step.UPHOLD if changed is None else Step.CHANGE)
             if row.disputed_by == by:
                 raise OthersCallError("another person resolves your dispute")
+            if not may_resolve(conn, row, by):
+                raise OthersCallError("another supervisor resolves the dispute of your review")
             resolved = replace(
                 row, state=state, resolution=text, resolved_by=by, resolved_at=self._clock.now()
             )
@@ -201,10 +206,30 @@ class Reviewing:
         return row, version
 
 
+def may_resolve(conn: Connection, row: ReviewRow, by: str) -> bool:
+    """Whether this person, who reviews calls, may resolve the open dispute of a review.
+
+    Its reviewer may only where no other person has the right, and the person who disputed it never.
+    """
+    others = (
+        user.name
+        for user in users.all_users(conn)
+        if not user.disabled and Right.REVIEW_CALLS in RIGHTS[user.role] and user.name != row.disputed_by
+    )
+    return row.state is ReviewState.DISPUTED and (
+        by != row.disputed_by and (by != row.reviewer or all(name == by for name in others))
+    )
+
+
 def _visible(conn: Connection, call_id: CallId, review_id: int, by: str) -> tuple[ReviewRow, VersionRow]:
     row = reviews.get(conn, call_id, review_id)
     if row is None or (row.state is ReviewState.DRAFT and row.reviewer != by):
         raise NoReviewError("there is no such review")
+    if row.reviewer != by and any(
+        (one.state, one.scorecard_id, one.reviewer) == (ReviewState.DRAFT, row.scorecard_id, by)
+        for one in reviews.of_call(conn, call_id)
+    ):
+        raise ReviewStateError("finish or discard your own draft with this scorecard first")
     key = (row.scorecard_id, row.version)
     return row, forms.versions(conn, [key])[key]
 

@@ -16,6 +16,9 @@ from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.forms import ScorecardRow, VersionRow
 from callreel.store.scorecards.reviews import ReviewRow
 
+MOST_DISPUTES = 200
+"""In the list of open disputes: the oldest."""
+
 
 def scorecard_summary(version: VersionRow, *, retired: bool) -> dict[str, Json]:
     return {
@@ -71,19 +74,40 @@ def review_summary(row: ReviewRow, version: VersionRow) -> dict[str, Json]:
 
 
 def call_reviews(conn: Connection, call_id: CallId, reader: str | None) -> list[dict[str, Json]]:
-    """The finished reviews of a call, and the drafts of `reader`, oldest first."""
-    rows = [
-        row
-        for row in reviews.of_call(conn, call_id)
-        if row.state is not ReviewState.DRAFT or row.reviewer == reader
-    ]
+    """The finished reviews of a call, and the drafts of `reader`, oldest first.
+
+    What others answered with a scorecard of which `reader` has a draft is left out, so that it cannot sway them.
+    """
+    rows = _visible(reviews.of_call(conn, call_id), reader)
     versions = forms.versions(conn, [(row.scorecard_id, row.version) for row in rows])
     return [review_summary(row, versions[row.scorecard_id, row.version]) for row in rows]
 
 
-def comparisons(conn: Connection, call_id: CallId) -> list[dict[str, Json]]:
-    """The finished reviews of a call with one version of a scorecard side by side, for each that has two or more."""
-    rows = [row for row in reviews.of_call(conn, call_id) if row.state is not ReviewState.DRAFT]
+def disputes(conn: Connection) -> list[dict[str, Json]]:
+    """The reviews whose dispute is open, the oldest dispute first, without what people wrote."""
+    rows = reviews.disputed(conn, MOST_DISPUTES)
+    versions = forms.versions(conn, map(_version_of, rows))
+    return [
+        {
+            "id": row.id,
+            "call_id": row.call_id,
+            "name": versions[_version_of(row)].name,
+            "reviewer": row.reviewer,
+            "by": row.disputed_by,
+            "at": _time(row.disputed_at),
+        }
+        for row in rows
+    ]
+
+
+def comparisons(conn: Connection, call_id: CallId, reader: str) -> list[dict[str, Json]]:
+    """The finished reviews of a call with one version of a scorecard side by side, for each that has two or more.
+
+    Without those of a scorecard of which `reader` has a draft.
+    """
+    rows = [
+        row for row in _visible(reviews.of_call(conn, call_id), reader) if row.state is not ReviewState.DRAFT
+    ]
     rows.sort(key=_version_of)
     versions = forms.versions(conn, map(_version_of, rows))
     found: list[dict[str, Json]] = []
@@ -113,6 +137,15 @@ def comparisons(conn: Connection, call_id: CallId) -> list[dict[str, Json]]:
             }
         )
     return found
+
+
+def _visible(rows: Sequence[ReviewRow], reader: str | None) -> list[ReviewRow]:
+    drafted = {row.scorecard_id for row in rows if row.state is ReviewState.DRAFT and row.reviewer == reader}
+    return [
+        row
+        for row in rows
+        if row.reviewer == reader or (row.state is not ReviewState.DRAFT and row.scorecard_id not in drafted)
+    ]
 
 
 def _time(at: datetime | None) -> str | None:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from callreel.domain.ids import CallId
 from callreel.scoring.dispute import ReviewState
 from callreel.scoring.score import Answer, Remark
 from callreel.store.db.rows import fetch_all, fetch_one
-from callreel.store.db.tables import calls, scorecard_reviews
+from callreel.store.db.tables import calls, scorecard_reviews, users
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,13 @@ def of_call(conn: Connection, call_id: CallId) -> list[ReviewRow]:
     return fetch_all(conn, ReviewRow, query.order_by(scorecard_reviews.c.id))
 
 
+def disputed(conn: Connection, limit: int) -> list[ReviewRow]:
+    """Up to `limit` reviews whose dispute is open, the oldest dispute first."""
+    table = scorecard_reviews.c
+    query = select(scorecard_reviews).where(table.state == ReviewState.DISPUTED)
+    return fetch_all(conn, ReviewRow, query.order_by(table.disputed_at, table.id).limit(limit))
+
+
 def finished(
     conn: Connection,
     first: datetime,
@@ -89,7 +96,10 @@ def finished(
     scorecard_id: int | None = None,
     agent: str | None = None,
 ) -> list[FinishedRow]:
-    """Up to `limit` finished reviews of the calls that began from `first` and before `before`, oldest call first."""
+    """Up to `limit` finished reviews of the calls that began from `first` and before `before`, oldest call first.
+
+    Without those that people wrote of their own calls.
+    """
     table = scorecard_reviews.c
     query = (
         select(
@@ -97,6 +107,8 @@ def finished(
             table.scorecard_id, table.version, table.reviewer, table.state, table.answers,
         )
         .join(calls, calls.c.id == table.call_id)
+        .outerjoin(users, users.c.name == table.reviewer)
+        .where(or_(users.c.identity.is_(None), users.c.identity != calls.c.agent))
         .where(table.finished_at.is_not(None), calls.c.created_at >= first, calls.c.created_at < before)
         .order_by(calls.c.created_at, table.id)
         .limit(limit)

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import Field
 
-from callreel.scorecards.summary import scorecard_summaries, scorecard_summary
+from callreel.scorecards.summary import disputes, scorecard_summaries, scorecard_summary
 from callreel.scoring.questions import (
     LONGEST_QUESTION,
     LONGEST_TITLE,
@@ -52,10 +52,13 @@ class ScorecardChange(Body):
 
 
 @routes.get("/scorecards", include_in_schema=False)
-def scorecard_page(page: Page) -> HTMLResponse:
+def scorecard_page(context: Context, page: Page) -> HTMLResponse:
+    with context.database.read() as conn:
+        disputed = disputes(conn)
     return page(
         "scorecards.html",
         here="scorecards",
+        disputed=disputed,
         longest_title=LONGEST_TITLE,
         longest_question=LONGEST_QUESTION,
         most_questions=MOST_QUESTIONS,
@@ -82,8 +85,10 @@ def add_version(
     scorecards: ScorecardForms, person: CurrentPerson, scorecard_id: RowId, wanted: NewVersion
 ) -> JSONResponse:
     """Add the next version, for new reviews. Reviews keep the version that they were begun with."""
-    row = scorecards.add_version(scorecard_id, wanted.base, wanted.name, wanted.parsed(), person.name)
-    return JSONResponse(scorecard_summary(row, retired=False), 201)
+    row, retired = scorecards.add_version(
+        scorecard_id, wanted.base, wanted.name, wanted.parsed(), person.name
+    )
+    return JSONResponse(scorecard_summary(row, retired=retired), 201)
 
 
 @routes.patch("/api/v1/scorecards/{scorecard_id}")

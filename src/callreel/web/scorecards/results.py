@@ -64,6 +64,7 @@ def result_page(context: Context, page: Page, query: Annotated[ResultQuery, Quer
         results=found,
         scorecards=cards,
         chosen=query,
+        zone=query.zone,
         first=wanted.first.astimezone(wanted.zone).date(),
         last=(wanted.before - timedelta(seconds=1)).astimezone(wanted.zone).date(),
     )

@@ -6,10 +6,13 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
+from callreel.domain.access import Right
 from callreel.domain.events import Json
-from callreel.scorecards.summary import call_reviews, comparisons
+from callreel.scorecards.reviewing import may_resolve
+from callreel.scorecards.summary import call_reviews, comparisons, review_summary
 from callreel.scoring.questions import MOST_QUESTIONS
 from callreel.scoring.score import LONGEST_REMARK, MOST_MOMENTS, Answer, Remark
+from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.reviews import ReviewRow
 from callreel.web.api.notes import LONGEST_CALL_MS
 from callreel.web.dependencies import CallReviews, Context, CurrentPerson, ExistingCall
@@ -75,11 +78,18 @@ class Resolution(Body):
 
 @routes.get(_PATH)
 def listed(context: Context, person: CurrentPerson, call: ExistingCall) -> JSONResponse:
-    """The call's finished reviews and your own drafts; for supervisors also reviews of several people side by side."""
+    """The call's finished reviews and your own drafts; for supervisors also reviews of several people side by side.
+
+    While you have a draft with a scorecard, what others answered with it is left out. `resolvable` are the ids of the
+    disputed reviews that you may resolve.
+    """
     with context.database.read() as conn:
         answer: dict[str, Json] = {"reviews": call_reviews(conn, call.id, person.name)}
         if person.own is None:
-            answer["comparisons"] = comparisons(conn, call.id)
+            answer["comparisons"] = comparisons(conn, call.id, person.name)
+        if person.may(Right.REVIEW_CALLS):
+            rows = reviews.of_call(conn, call.id)
+            answer["resolvable"] = [row.id for row in rows if may_resolve(conn, row, person.name)]
     return JSONResponse(answer)
 
 
@@ -87,8 +97,9 @@ def listed(context: Context, person: CurrentPerson, call: ExistingCall) -> JSONR
 def start(
     context: Context, reviewing: CallReviews, person: CurrentPerson, call: ExistingCall, wanted: NewReview
 ) -> JSONResponse:
-    """Begin your review of an ended call with a scorecard's newest version; if you have one already, that one."""
-    return _answer(context, reviewing.start(call.id, wanted.scorecard_id, person.name), person.name, 201)
+    """Begin your review of an ended call with a scorecard's newest version; if you have one already, that one (200)."""
+    row, new = reviewing.start(call.id, wanted.scorecard_id, person.name)
+    return _answer(context, row, 201 if new else 200)
 
 
 @routes.put(f"{_PATH}/{{review_id}}")
@@ -102,7 +113,7 @@ def save(
 ) -> JSONResponse:
     """Save your draft. If other answers were saved since `revision`, it stays as it is (409)."""
     row = reviewing.save(call.id, review_id, draft.revision, *draft.parsed(), person.name)
-    return _answer(context, row, person.name)
+    return _answer(context, row)
 
 
 @routes.post(f"{_PATH}/{{review_id}}/finish")
@@ -116,7 +127,7 @@ def finish(
 ) -> JSONResponse:
     """Save and finish your draft: the agent sees it, and it can no longer be edited. Every question needs an answer."""
     row = reviewing.save(call.id, review_id, draft.revision, *draft.parsed(), person.name, finish=True)
-    return _answer(context, row, person.name)
+    return _answer(context, row)
 
 
 @routes.delete(f"{_PATH}/{{review_id}}", status_code=204)
@@ -137,7 +148,7 @@ def dispute(
 ) -> JSONResponse:
     """Dispute a finished review of a call of your own, once."""
     row = reviewing.dispute(call.id, review_id, wanted.reason, person.name, person.identity)
-    return _answer(context, row, person.name)
+    return _answer(context, row)
 
 
 @routes.post(f"{_PATH}/{{review_id}}/resolve")
@@ -149,12 +160,13 @@ def resolve(
     review_id: RowId,
     wanted: Resolution,
 ) -> JSONResponse:
-    """Answer a dispute: uphold the review, or change its points."""
+    """Answer a dispute: uphold the review, or change its points. The reviewer may only if no other supervisor can."""
     row = reviewing.resolve(call.id, review_id, wanted.text, wanted.parsed(), person.name)
-    return _answer(context, row, person.name)
+    return _answer(context, row)
 
 
-def _answer(context: WebContext, row: ReviewRow, reader: str, status: int = 200) -> JSONResponse:
+def _answer(context: WebContext, row: ReviewRow, status: int = 200) -> JSONResponse:
+    key = (row.scorecard_id, row.version)
     with context.database.read() as conn:
-        found = call_reviews(conn, row.call_id, reader)
-    return JSONResponse(next(one for one in found if one["id"] == row.id), status)
+        version = forms.versions(conn, [key])[key]
+    return JSONResponse(review_summary(row, version), status)
