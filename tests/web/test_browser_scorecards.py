@@ -30,8 +30,12 @@ def office_url(place: Seed, make_app: MakeApp) -> Iterator[str]:
 
 def enter(browser: Browser, url: str, name: str, *, dark: bool = False) -> Page:
     """A page of this person, of a phone in the dark or of a desk."""
-    size = {"width": 390, "height": 844} if dark else {"width": 1280, "height": 900}
-    context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light", locale="en-US")  # type: ignore[arg-type]
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844} if dark else {"width": 1280, "height": 900},
+        color_scheme="dark" if dark else "light",
+        locale="en-US",
+        timezone_id="Europe/Berlin",
+    )
     page = context.new_page()
     page.goto(f"{url}/sign-in")
     page.get_by_label("Name").fill(name)
@@ -135,12 +139,21 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     maria.wait_for_function(f"() => document.querySelector('call-review').dataset.positionMs >= {linked_ms}")
     assert maria.get_by_role("region", name="Comparison").count() == 0
     assert maria.get_by_role("button", name="Begin review").count() == 0
+    other = maria.locator("details[data-review]", has_text="by ada")
+    other.locator("summary").click()
+    half_written = other.get_by_label("Reason for the dispute")
+    half_written.fill("Not sent yet.")
     review.get_by_label("Reason for the dispute").fill("I said it at the very beginning.")
     review.get_by_role("button", name="Dispute this review").click()
     expect(review).to_contain_text("Disputed by maria: I said it at the very beginning.")
+    expect(half_written).to_have_value("Not sent yet.")
     look(maria, "agent")
 
-    ada.reload()
+    sam.reload()
+    expect(sam.locator("#scorecards")).to_contain_text("Another supervisor resolves this dispute.")
+    ada.goto(f"{office_url}/scorecards")
+    look(ada, "disputed-dark")
+    ada.get_by_role("link", name="Service calls, by sam").click()
     resolve = ada.get_by_role("form", name="Resolve the dispute")
     resolve.get_by_label("Explanation for the agent").fill("You did, before the greeting.")
     resolve.get_by_text("Change points").click()
@@ -155,6 +168,9 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     expect(by_agent.get_by_role("row", name="maria")).to_contain_text("86.7 %")
     expect(sam.get_by_role("region", name="Mean points by question")).to_contain_text("60.0 %")
     look(sam, "results")
+    expect(sam.locator("scorecard-results")).to_have_attribute("data-zone", "Europe/Berlin")
+    csv = sam.get_by_role("link", name="Download CSV")
+    assert "Berlin" in (csv.get_attribute("href") or "")
     ada.goto(f"{office_url}/scorecards/results?from=2026-11-01&to=2026-11-30")
     look(ada, "results-dark")
     for page in (sam, ada, maria):

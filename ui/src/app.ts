@@ -20,6 +20,7 @@ const ELEMENTS: Record<string, () => Promise<unknown>> = {
   "phone-book": () => import("./phone_book/element"),
   "custom-vocabulary": () => import("./phone_book/vocabulary"),
   "call-scorecards": () => import("./scorecards/call"),
+  "scorecard-results": () => import("./scorecards/results"),
   "score-cards": () => import("./scorecards/forms"),
   "phrase-rules": () => import("./phrase_rules/element"),
   "settings-search": () => import("./settings/element"),

@@ -10,6 +10,10 @@ import { answerOf, answerText, scoreText, type Comparison, type Review, type Sco
 export class CallScorecards extends HTMLElement {
   /** By the id of the review. A form that is open stays, with what was typed in it, when the rest is drawn again. */
   private readonly drafts = new Map<number, DraftForm>();
+  /** Forms for a dispute or its resolution, by the review's id and state: what was typed in one stays when another is sent. */
+  private readonly forms = new Map<string, HTMLElement>();
+  /** The ids of the disputed reviews that this person may resolve. */
+  private resolvable: readonly number[] = [];
 
   connectedCallback(): void {
     if (this.dataset.state !== "live") void this.load();
@@ -30,10 +34,11 @@ export class CallScorecards extends HTMLElement {
   private async load(): Promise<void> {
     const body = required(this, "[data-body]");
     try {
-      const [{ reviews, comparisons = [] }, cards] = await Promise.all([
-        get<{ reviews: Review[]; comparisons?: Comparison[] }>(this.address),
+      const [{ reviews, comparisons = [], resolvable = [] }, cards] = await Promise.all([
+        get<{ reviews: Review[]; comparisons?: Comparison[]; resolvable?: number[] }>(this.address),
         this.reviewer ? get<{ scorecards: Scorecard[] }>("/api/v1/scorecards").then((answer) => answer.scorecards) : [],
       ]);
+      this.resolvable = resolvable;
       const open = reviews.filter((review) => review.state === "draft").map((review) => this.draft(review));
       const finished = reviews.filter((review) => review.state !== "draft");
       body.replaceChildren(
@@ -97,9 +102,17 @@ export class CallScorecards extends HTMLElement {
       })),
       review.dispute && el("p.notice", {}, el("strong", {}, `Disputed by ${review.dispute.by}: `), review.dispute.reason),
       review.resolution && el("p.notice", {}, el("strong", {}, `${review.state === "upheld" ? "Upheld" : "Changed"} by ${review.resolution.by}: `), review.resolution.text),
-      review.state === "finished" && this.dataset.own !== undefined && this.disputeForm(review),
-      review.state === "disputed" && this.reviewer && review.dispute?.by !== this.dataset.me && this.resolveForm(review),
+      review.state === "finished" && this.dataset.own !== undefined && this.kept(review, () => this.disputeForm(review)),
+      this.resolvable.includes(review.id) && this.kept(review, () => this.resolveForm(review)),
+      review.state === "disputed" && review.reviewer === this.dataset.me && !this.resolvable.includes(review.id) && el("p.small.soft", {}, "Another supervisor resolves this dispute."),
     );
+  }
+
+  private kept(review: Review, make: () => HTMLElement): HTMLElement {
+    const key = `${review.id} ${review.state}`;
+    const form = this.forms.get(key) ?? make();
+    this.forms.set(key, form);
+    return form;
   }
 
   private disputeForm(review: Review): HTMLElement {
@@ -113,7 +126,7 @@ export class CallScorecards extends HTMLElement {
   }
 
   private resolveForm(review: Review): HTMLElement {
-    const text = el("textarea", { rows: 3, required: true, maxlength: 2000 });
+    const text = el("textarea", { rows: 3, maxlength: 2000 });
     const fields = review.questions
       .filter((question) => question.kind !== "text")
       .map((question) => new AnswerFields(question, answerOf(review, question), review.questions.indexOf(question) + 1, { group: `resolve-${review.id}`, remarks: false, changed: () => undefined }));
