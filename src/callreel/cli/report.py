@@ -44,12 +44,19 @@ def report(
         except ValueError as error:
             raise SettingsError(f"cannot report on the week {week!r}: {error}") from None
         with installation.database.read() as conn:
-            found = weekly_report(conn, chosen, reader)
+            found = without_calls(weekly_report(conn, chosen, reader))
     if as_json:
         print_json(found)
         return
     for line in lines(found):
         typer.echo(line)
+
+
+def without_calls(found: dict[str, Json]) -> dict[str, Json]:
+    """The report without the listed calls, which have numbers and names."""
+    review = found["to_review"]
+    assert isinstance(review, dict)
+    return {**found, "to_review": {name: value for name, value in review.items() if name != "calls"}}
 
 
 def lines(found: dict[str, Json]) -> list[str]:
