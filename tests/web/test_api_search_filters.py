@@ -104,6 +104,10 @@ def test_alerts_are_filtered_by_rule(signed_in: As, place: Seed) -> None:
     assert f'<option value="{refund.id}">Refund</option>' in sam.get("/").text
     assert ids(maria, alert="any") == ids(maria, q="alert:refund") == [DONE]
     assert ids(maria, q='alert:"missing greeting"') == ids(maria, q="alert:lost") == []
+    # Nor does a second value tell them whether a name is that of a rule.
+    for typed in ('alert:"missing greeting"', "alert:lost", "alert:any"):
+        assert ids(maria, q=typed, alert=str(greeting.id)) == [], typed
+    assert ids(maria, q="alert:lost", alert="any") == ids(maria, q="alert:refund", alert="any") == []
     assert "Refund" not in maria.get("/").text
 
 

@@ -52,9 +52,11 @@ def narrowed(conn: Connection, wanted: CallFilter, typed: TypedSearch, reader: R
         changes["label"] = _unless_other(FilterKey.LABEL, _label(conn, label), wanted.label)
     if (alert := single.get(FilterKey.ALERT)) is not None:
         rule = _rule(conn, alert, wanted.own)
-        _unless_other(
-            FilterKey.ALERT, rule or ANY_RULE, wanted.alert_rule or (ANY_RULE if wanted.alert else None)
-        )
+        chosen = wanted.alert_rule or (ANY_RULE if wanted.alert else None)
+        if wanted.own is not None and chosen not in (None, rule or ANY_RULE):
+            rule = _NO_RULE  # a refusal would say that the typed name is another rule's
+        else:
+            _unless_other(FilterKey.ALERT, rule or ANY_RULE, chosen)
         changes |= {"alert": rule is None, "alert_rule": rule}
     party = single.get(FilterKey.PARTY)
     return replace(
