@@ -76,6 +76,17 @@ def test_rule_that_cannot_be_used_is_refused(signed_in: As, changes: dict[str, A
     assert problem in answer.json()["error"]["message"]
 
 
+def test_name_is_unique_in_any_case_and_not_any(signed_in: As) -> None:
+    sam = signed_in("sam")
+    sam.post(RULES, json=REFUND)
+    other = sam.post(RULES, json={**REFUND, "name": "Money"}).json()
+    for name in ("refund", "REFUND ", "any", " Any"):
+        assert sam.post(RULES, json={**REFUND, "name": name}).status_code == 409, name
+        assert sam.patch(f"{RULES}/{other['id']}", json={"name": name}).status_code == 409, name
+    assert [rule["name"] for rule in sam.get(RULES).json()["rules"]] == ["Refund", "Money"]
+    assert sam.patch(f"{RULES}/{other['id']}", json={"name": "MONEY"}).json()["name"] == "MONEY"
+
+
 def test_limit_belongs_to_missing_phrases_also_after_a_change(signed_in: As) -> None:
     sam = signed_in("sam")
     missing = {**REFUND, "trigger": "missing", "within_s": 30}

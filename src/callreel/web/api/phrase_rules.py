@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from fastapi import APIRouter, Depends, HTTPException, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field, StringConstraints, model_validator
+from sqlalchemy import Connection
 
 from callreel.domain.call import Role
 from callreel.domain.events import Json
@@ -25,6 +26,7 @@ from callreel.store.transcripts.phrase_rules import PhraseRuleRow
 from callreel.web.dependencies import Context, CurrentPerson
 from callreel.web.errors import InvalidError, not_found
 from callreel.web.options import WebContext
+from callreel.web.organizing.typed_filters import ANY_RULE
 from callreel.web.values import Body, RowId
 
 LONGEST_LIMIT_S = 24 * 3600
@@ -97,6 +99,7 @@ def add(context: Context, person: CurrentPerson, wanted: NewPhraseRule) -> JSONR
     with context.database.write() as conn:
         if len(phrase_rules.all_rules(conn)) >= MOST_RULES:
             raise HTTPException(409, f"There are {MOST_RULES} phrase rules already; remove one first.")
+        _check_name(conn, wanted.name)
         row = phrase_rules.add(conn, values, person.name, context.clock.now())
         describe(rule=row.id, enabled=row.enabled)
     return JSONResponse(rule_summary(row), 201)
@@ -113,6 +116,8 @@ def change(context: Context, rule: ExistingRule, wanted: PhraseRuleChange) -> JS
         values["within_ms"] = None
     _check(context, changed)
     with context.database.write() as conn:
+        if wanted.name is not None:
+            _check_name(conn, wanted.name, rule.id)
         row = phrase_rules.change(conn, rule.id, values, context.clock.now()) if values else rule
         if row is None:
             raise not_found("phrase rule")
@@ -156,6 +161,15 @@ def _columns(wanted: NewPhraseRule | PhraseRuleChange) -> dict[str, Any]:
     if "within_s" in fields:
         values["within_ms"] = None if wanted.within_s is None else round(1000 * wanted.within_s)
     return values
+
+
+def _check_name(conn: Connection, name: str, rule_id: int | None = None) -> None:
+    """Raises 409 if the search cannot tell a rule of this name from another one; `rule_id` is the rule that gets it."""
+    if name.casefold() == ANY_RULE:
+        raise HTTPException(409, f"'{ANY_RULE}' means every rule in the search; choose another name.")
+    for row in phrase_rules.all_rules(conn):
+        if row.id != rule_id and row.name.casefold() == name.casefold():
+            raise HTTPException(409, "There is a phrase rule of this name already.")
 
 
 def _check(context: WebContext, wanted: PhraseRule) -> None:
