@@ -88,6 +88,31 @@ def test_filters_are_kept_in_the_url(page: Page, base_url: str) -> None:
     expect(page.locator(".call")).to_have_count(1)
 
 
+def test_unfinished_filter_keeps_the_list_and_is_explained(browser: Browser, base_url: str) -> None:
+    page = browser.new_page()  # without the fixture's check, because a 422 is an error on the console
+    page.clock.install()
+    page.goto(base_url)
+    search = page.locator("[name=q]")
+    for typed in ("agent:", "jon", "as"):
+        search.press_sequentially(typed)
+        page.clock.run_for(200)
+        assert page.url == f"{base_url}/"
+    page.clock.run_for(100)
+    expect(page.locator(".call")).to_have_count(1)
+    search.press_sequentially(" label:c")
+    page.clock.run_for(300)
+    expect(page.get_by_role("alert")).to_have_text("'label:' names no label of the team.")
+    expect(search).to_have_attribute("aria-invalid", "true")
+    expect(page.locator(f"#call-{SUSPECT}")).to_be_visible()
+    expect(page.locator("[data-found]")).to_have_text("")
+    search.fill("agent:jonas")
+    page.clock.run_for(300)
+    expect(page.locator("[data-found]")).to_have_text("1 call found")
+    expect(page.locator("[data-problem]")).to_have_text("")
+    expect(search).to_have_attribute("aria-invalid", "false")
+    page.close()
+
+
 def test_measures_are_sorted_filtered_and_shown(page: Page, base_url: str, place: Seed) -> None:
     add_measures(place)
     page.goto(base_url)
@@ -152,7 +177,8 @@ def test_filters_are_typed_into_the_search(page: Page, base_url: str) -> None:
 def test_unusable_typed_filter_is_explained(browser: Browser, base_url: str) -> None:
     page = browser.new_page()  # without the fixture's check, because a 422 is an error on the console
     page.goto(f"{base_url}/?q=label%3Alost+gauge")
-    expect(page.locator("#calls")).to_have_text("'label:' names no label of the team.")
+    expect(page.locator("[data-problem]")).to_have_text("'label:' names no label of the team.")
+    expect(page.locator(".call")).to_have_count(0)
     page.get_by_label("Search transcripts").fill("gauge")
     expect(page.locator(f"#call-{DONE}")).to_be_visible()
     page.context.close()

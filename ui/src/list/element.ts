@@ -3,8 +3,8 @@
 
 import { el, required, roleNames } from "../page/dom";
 import { count, duration } from "../page/format";
-import { errorMessage, get } from "../page/http";
-import { merged, pageRefresher } from "../page/refresh";
+import { ApiError, errorMessage, get } from "../page/http";
+import { debounced, merged, pageRefresher } from "../page/refresh";
 import type { ListedCall } from "../page/api_types";
 import { addShortcuts } from "../page/shortcuts";
 import { subscribe } from "../page/events";
@@ -37,7 +37,7 @@ export class CallList extends HTMLElement {
     form.hidden = false;
     const initial = filtersOf(location.search);
     this.fill(initial);
-    const typed = merged(() => this.changed(false), DEBOUNCE_MS);
+    const typed = debounced(() => this.changed(false), DEBOUNCE_MS);
     form.addEventListener("input", typed);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -51,7 +51,10 @@ export class CallList extends HTMLElement {
       this.fill(filtersOf(location.search));
       void this.show();
     });
-    if (isFiltered(initial)) void this.show();
+    if (isFiltered(initial)) {
+      this.rows.replaceChildren(); // the server's list has all calls
+      void this.show();
+    }
     const update = merged(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
     subscribe(this.dataset.events ?? "/events?kinds=call,verdict", { call: update, verdict: update });
     this.saved = followSaved(this, () => queryOf(this.filters()));
@@ -110,15 +113,31 @@ export class CallList extends HTMLElement {
     const filters = this.filters();
     this.saved();
     this.pending?.abort();
-    if (!isFiltered(filters)) return this.refresh();
+    if (!isFiltered(filters)) {
+      this.complain("");
+      return this.refresh();
+    }
     const pending = (this.pending = new AbortController());
     try {
       const page = await this.page(filters, null, pending.signal);
       if (pending.signal.aborted) return;
+      this.complain("");
       this.draw(page, filters);
     } catch (error) {
-      if (!pending.signal.aborted) this.rows.replaceChildren(el("p.card", {}, errorMessage(error)));
+      if (pending.signal.aborted) return;
+      if (error instanceof ApiError && error.status === 422) return this.complain(error.message);
+      this.complain("");
+      this.rows.replaceChildren(el("p.card", {}, errorMessage(error)));
     }
+  }
+
+  /** Says beside the search why the filters cannot be used, and keeps the list; empty: they can. */
+  private complain(problem: string): void {
+    const line = required(this, "[data-problem]");
+    if (line.textContent !== problem) line.textContent = problem;
+    if (problem) this.announce("");
+    // Messages about a filter typed into the search begin with it, in quotes.
+    required(this, "[name=q]").setAttribute("aria-invalid", String(problem.startsWith("'")));
   }
 
   private page(filters: Filters, before: string | null, signal: AbortSignal): Promise<CallPage> {

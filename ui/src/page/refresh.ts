@@ -34,3 +34,12 @@ export function merged(action: () => void | Promise<void>, delayMs = MERGE_MS): 
     }, delayMs);
   };
 }
+
+/** Runs `action` once, `delayMs` after the last of several calls. */
+export function debounced(action: () => void, delayMs: number): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(action, delayMs);
+  };
+}
