@@ -107,9 +107,11 @@ async def test_spilled_segments_are_decoded_from_layer_2(
         await service.finish_call(CALL)
         assert (service.finals_spilled, service.overload) == (0, OverloadLevel.NONE)
         whole = np.repeat(spoken(), 2)
-        for final, decoded in zip(kept(installation), host.finals, strict=True):
+        decoded = {samples.size: samples for samples in host.finals}  # two workers may change their order
+        assert len(decoded) == len(SAID)
+        for final in kept(installation):
             start, end = final.segment.start_ms * 16, final.segment.end_ms * 16
-            assert np.array_equal(decoded, whole[start:end])
+            assert np.array_equal(decoded[end - start], whole[start:end])
     assert [final.segment.number for final in kept(installation)] == [0, 1, 2, 3, 4]
     assert waiting(installation) == 0
     reported = [event for event in installation.published if event.kind is EventKind.FINAL]
