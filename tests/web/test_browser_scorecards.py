@@ -74,7 +74,7 @@ def make_scorecard(page: Page, url: str) -> None:
 def begin(page: Page, url: str) -> None:
     page.goto(f"{url}/calls/{DONE}")
     expect(page.locator("call-review[data-ready]")).to_be_attached()
-    page.get_by_role("button", name="Begin review").click()
+    page.get_by_role("button", name="Start review").click()
     expect(page.get_by_role("form", name="Your review: Service calls")).to_be_visible()
 
 
@@ -138,7 +138,7 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     moment.click()
     maria.wait_for_function(f"() => document.querySelector('call-review').dataset.positionMs >= {linked_ms}")
     assert maria.get_by_role("region", name="Comparison").count() == 0
-    assert maria.get_by_role("button", name="Begin review").count() == 0
+    assert maria.get_by_role("button", name="Start review").count() == 0
     other = maria.locator("details[data-review]", has_text="by ada")
     other.locator("summary").click()
     half_written = other.get_by_label("Reason for the dispute")

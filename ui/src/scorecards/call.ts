@@ -74,10 +74,10 @@ export class CallScorecards extends HTMLElement {
     if (!cards.length) return el("p.small", {}, el("a", { href: "/scorecards" }, "Create a scorecard"), " to review calls.");
     if (!free.length) return el("p.small.soft", {}, "You have used every scorecard for this call.");
     const choice = el("select", { "aria-label": "Scorecard" }, ...free.map((card) => el("option", { value: card.id }, card.name)));
-    const form = el("form.inline", {}, choice, el("button.button.quiet", {}, "Begin review"));
+    const form = el("form.inline", {}, choice, el("button.button.quiet", {}, "Start review"));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      void this.change(() => send("POST", this.address, { scorecard_id: Number(choice.value) }), "Review begun");
+      void this.change(() => send("POST", this.address, { scorecard_id: Number(choice.value) }), "Review started");
     });
     return form;
   }

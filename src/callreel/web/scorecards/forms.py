@@ -84,7 +84,7 @@ def add(scorecards: ScorecardForms, person: CurrentPerson, wanted: NewScorecard)
 def add_version(
     scorecards: ScorecardForms, person: CurrentPerson, scorecard_id: RowId, wanted: NewVersion
 ) -> JSONResponse:
-    """Add the next version, for new reviews. Reviews keep the version that they were begun with."""
+    """Add the next version, for new reviews. Reviews keep the version that they were started with."""
     row, retired = scorecards.add_version(
         scorecard_id, wanted.base, wanted.name, wanted.parsed(), person.name
     )
