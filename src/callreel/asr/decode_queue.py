@@ -38,7 +38,7 @@ class Job:
 
     @property
     def key(self) -> SegmentKey:
-        """The segment. Its number would not do: one that is dropped as too short leaves its number to the next."""
+        """Identifies the segment. `number` is not unique: when a segment is dropped as too short, the next one reuses it."""
         return self.call_id, self.role, self.start_ms
 
 
@@ -140,8 +140,7 @@ class DecodeQueue:
     def next(self, now_s: float | None = None) -> Job | None:
         """The job to decode now, which then counts as running; None when there is none or no worker is free.
 
-        With `now_s` (the clock of `offered_at_s`), partials that waited longer than 1.5 s are shed. `ready` says
-        whether the worker that a job needs is free: an open segment may be bound to the one that follows it.
+        With `now_s` (the clock of `offered_at_s`), partials that waited longer than 1.5 s are shed.
         """
         self._look(now_s)
         if len(self._running) >= self._workers:

@@ -33,7 +33,7 @@ class Capabilities:
     on_request: tuple[str, ...] = ()
     """Languages that `decode` accepts for a single call."""
     batch: int = 1
-    """How many whole segments it decodes together for less than one after the other. 1: it has no `decode_many`."""
+    """How many whole segments it decodes together for less than one by one. 1: it has no `decode_many`."""
     hints: bool = False
     """Whether it takes custom vocabulary: names, products."""
     cost_per_minute: float = 0.0
@@ -99,7 +99,7 @@ class Engine(Protocol):
     def decode(self, samples: Samples, *, partial: bool) -> Sequence[RecognizedWord]:
         """Words in 16 kHz mono `samples` of any length. Blocking, CPU-bound; raises EngineError.
 
-        `partial` allows cheaper settings: the segment is still open and will be decoded again, or there is no time.
+        `partial` allows cheaper settings: the segment is still open and will be decoded again, or the engine is overloaded.
         An engine with languages `on_request` also takes the keyword `language`. One that detects the language answers
         with a `Transcription`.
         """

@@ -85,8 +85,10 @@ def reset_second_factor(name: Annotated[str, typer.Argument(help="User name.")])
 
     with offline() as (_, installation), installation.database.write() as conn:
         person = users.get_by_name(conn, name)
-        if person is None or not second_factors.reset(conn, person.id):
-            raise SettingsError(f"there is no user {name!r} with a second factor; see callreel user list")
+        if person is None:
+            raise SettingsError(f"there is no user {name!r}; see callreel user list")
+        if not second_factors.reset(conn, person.id):
+            raise SettingsError(f"{name} has no second factor")
         event = AuditEvent(
             installation.clock.now(), AuditAction.SECOND_FACTOR_RESET, "command line", Via.COMMAND_LINE,
             subject=name,

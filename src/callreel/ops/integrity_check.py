@@ -39,7 +39,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`done` says what was repaired; None if nothing was."""
+    """`done` says what was repaired, or why nothing needs to be; None if a person must act."""
 
     kind: Kind
     path: str
@@ -57,7 +57,7 @@ class CheckReport:
 
     @property
     def unresolved(self) -> tuple[Finding, ...]:
-        """The findings that were not repaired."""
+        """The findings that need a person."""
         return tuple(finding for finding in self.findings if finding.done is None)
 
 
@@ -103,7 +103,7 @@ class IntegrityCheck:
             return self._missing(row)
         if row.state is LayerState.RECORDING:
             stale = stat.modified_at < self._now - OLD
-            what = "its call ended more than a day ago; the next start of the server closes it"
+            what = "it was not written for more than a day, and is not closed; the next start of the server closes it"
             return Finding(Kind.UNCLOSED, row.path, what) if stale else None
         if stat.size_bytes != row.size_bytes:
             what = f"expected {row.size_bytes} bytes, found {stat.size_bytes}"

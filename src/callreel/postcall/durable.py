@@ -363,8 +363,8 @@ class _DbosSteps:
 
     def run(self, name: str, work: Callable[[], T]) -> T:
         def outcome() -> dict[str, Any]:
-            # The decision is kept with the step, so that the body takes the same way when it runs again: of an error
-            # the library keeps no more than its words.
+            # The decision is stored as the step's result, so that the workflow takes the same branch when it runs again:
+            # of an exception the library keeps only the message.
             try:
                 return {"result": work()}
             except Exception as error:

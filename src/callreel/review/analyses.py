@@ -121,7 +121,7 @@ class Analyses:
         return True
 
     def edit(self, call_id: CallId, item_id: int, text: str, role: Role | None, due: str, by: str) -> bool:
-        """Replace the text of an item, and of an action item its owner, as displayed, and due date; that approves it.
+        """Replace the text of an item, and the owner and due date of an action item; that approves it. The owner is the party as the page names it.
 
         False if there is no such item. Raises ItemError, AnalysisRefusedError.
         """

@@ -7,12 +7,12 @@ from prometheus_client import Counter
 from prometheus_client.core import Metric
 
 GAP_MS: Final = "gap_ms"
-"""Milliseconds of silence inserted for missing frames, in finished streams. Their frames count as `frames_…`."""
+"""Milliseconds of silence inserted for missing frames, in finished streams. The frames of those streams are counted as `frames_…`."""
 _FRAMES: Final = "frames_"
 
 
 class Counters:
-    """Counts by name; safe from any thread. Not in the global registry: a process may hold several."""
+    """Counts by name; safe from any thread. Not in the global registry: a process may have several instances."""
 
     def __init__(self) -> None:
         self._events = Counter("callreel_events", "Events of this process.", ["event"], registry=None)

@@ -135,18 +135,18 @@ def guarded(own_url: str) -> httpx2.BaseTransport:
 
 
 def check_outside(url: str, inside: Collection[str] = ()) -> None:
-    """Check an address that a person wrote, without asking for its host. Raises AddressRefusedError.
+    """Check an address that a person wrote, without resolving its host name. Raises AddressRefusedError.
 
     `inside` are the hosts, each with or without a port, that may be in our own network and without https.
     """
     try:
         found = httpx2.URL(url)
     except (httpx2.InvalidURL, UnicodeError):
-        raise AddressRefusedError("this is not an address") from None
+        raise AddressRefusedError("this is not a valid URL") from None
     if not found.host:
         raise AddressRefusedError("the address has no host")
     if found.port is not None and not 0 < found.port < 65_536:
-        raise AddressRefusedError("this is not an address")
+        raise AddressRefusedError("the port is not between 1 and 65535")
     if _is_inside(found, inside) and found.scheme in ("http", "https") and not found.userinfo:
         return
     public_address(found, lambda host, _: [host] if _is_address(host) else ["1.1.1.1"])

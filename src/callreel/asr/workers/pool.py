@@ -20,7 +20,7 @@ _CHECK_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class StartedEngine:
-    """A running engine, what the chosen one can do and why it was chosen. Another may decode while that one fails."""
+    """A running engine. `capabilities` and `reason` are those of the selected engine, also while its fallback decodes."""
 
     host: RemoteEngine
     capabilities: Capabilities

@@ -1,8 +1,8 @@
 """Master keys: 256-bit keys known by an id, from the environment, a file, or a command that fetches them from a KMS.
 
-The text has one key a line or between commas, as `id=base64`; the first one wraps new data keys, the others only open what
-they wrapped. A file or a command is read again when a data key names an unknown master key, so that a running server
-accepts a new one without a restart. They wrap data keys by AES Key Wrap (RFC 3394), which detects a wrong key.
+Keys are written as `id=base64`, one per line or separated by commas. The first one wraps new data keys; the others only unwrap
+what they wrapped earlier. A file or a command is read again when a data key names an unknown master key, so that a running server
+accepts a new one without a restart. Data keys are wrapped by AES Key Wrap (RFC 3394), which detects a wrong key.
 """
 
 import base64
@@ -68,7 +68,7 @@ class MasterKeys:
                     return key.secret
         raise EncryptionKeyError(
             f"the data is encrypted with master key {master_id}, which is not configured (configured: "
-            f"{', '.join(self.ids)}); add it to CALLREEL_ENCRYPTION_KEYS"
+            f"{', '.join(self.ids)}); add it where the master keys come from"
         )
 
 
