@@ -7,7 +7,7 @@ file had on the disk are the file system's.
 
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, String, Table, select, type_coerce, update
+from sqlalchemy import Column, Connection, Select, String, Table, select, tuple_, type_coerce, update
 from sqlalchemy.types import JSON
 
 from callreel.domain.call import CallState
@@ -56,7 +56,7 @@ def encrypt_rows(database: Database) -> int:
                 changed += sum(_encrypt_row(conn, table, sealed, row._mapping) for row in rows)
             if not rows:
                 break
-            last = rows[-1][0]
+            last = rows[-1][: len(table.primary_key)]
     _index_again(database)
     scrub(database)
     return changed
@@ -81,22 +81,21 @@ def _index_again(database: Database) -> None:
 
 def _batch(table: Table, sealed: list[Column[Any]], last: Any) -> Select[Any]:
     """The next rows, with the values as they are stored."""
-    (key,) = table.primary_key
+    keys = tuple(table.primary_key)
     stored = [
         type_coerce(column, String if isinstance(column.type, SealedText) else JSON).label(column.name)
         for column in sealed
     ]
-    query = select(key, *stored).order_by(key).limit(_AT_ONCE).with_for_update()
-    return query if last is None else query.where(key > last)
+    query = select(*keys, *stored).order_by(*keys).limit(_AT_ONCE).with_for_update()
+    return query if last is None else query.where(tuple_(*keys) > tuple(last))
 
 
 def _encrypt_row(conn: Connection, table: Table, sealed: list[Column[Any]], row: Any) -> bool:
-    (key,) = table.primary_key
     plain = {column.name: _plain(column, row[column.name]) for column in sealed}
     values = {name: value for name, value in plain.items() if value is not None}
     if not values:
         return False
-    conn.execute(update(table).where(key == row[key.name]).values(**values))
+    conn.execute(update(table).where(*(key == row[key.name] for key in table.primary_key)).values(**values))
     return True
 
 
