@@ -26,7 +26,7 @@ def test_call_has_a_topic_and_moments_that_follow_a_correction(tmp_path: Path) -
         assert "door" in call["topic"]
         [promise] = [one for one in call["moments"] if one["kind"] == "promise"]
         assert promise["role"] == "technician" and "I will be there" in promise["text"]
-        assert 32_000 <= promise["start_ms"] <= 36_000
+        assert 32_400 <= promise["start_ms"] <= 36_400
         [listed] = house.client.get("/api/v1/calls", params={"q": "door"}).json()["calls"]
         assert listed["topic"] == call["topic"]
 

@@ -210,7 +210,7 @@ TABLE = (
     # Phrase rules
     Route("GET", "/phrase-rules", SUPERVISORS, WRITE),
     Route("GET", "/api/v1/phrase-rules", SUPERVISORS, WRITE),
-    Route("POST", "/api/v1/phrase-rules", SUPERVISORS, WRITE, 201, json={"name": "Refund", "phrases": ["refund*"]}),
+    Route("POST", "/api/v1/phrase-rules", SUPERVISORS, WRITE, 201, json={"name": "Delivery", "phrases": ["refund*"]}),
     Route("PATCH", "/api/v1/phrase-rules/{rule_id}", SUPERVISORS, WRITE, json={"enabled": False}),
     Route("DELETE", "/api/v1/phrase-rules/{rule_id}", SUPERVISORS, WRITE, 204),
     # Scorecards: the review is a draft of ada's, so others get 404

@@ -28,7 +28,8 @@ HEAVY = {
     "GET /api/v1/calls", "GET /api/v1/calls/{call_id}", "GET /api/v1/calls/{call_id}/difference", "GET /api/v1/calls/{call_id}/peaks",
     "GET /api/v1/calls/{call_id}/revisions", "POST /api/v1/calls/{call_id}/revisions", "GET /api/v1/statistics", "GET /calls/{call_id}",
     "GET /calls/{call_id}/transcript.{ending}", "GET /statistics", "GET /api/v1/calls/{call_id}/vcon",
-    "GET /api/v1/retention", "GET /retention", "GET /operations", "POST /operations/retry",
+    "GET /api/v1/retention", "GET /retention", "GET /operations", "POST /operations/retry", "GET /api/v1/scorecards/results",
+    "GET /report", "GET /scorecards/results", "GET /scorecards/results.csv",
 }  # fmt: skip
 
 
