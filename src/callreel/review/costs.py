@@ -82,6 +82,11 @@ def between_ms(start: datetime, end: datetime) -> int:
     return max(0, round((end - start).total_seconds() * 1000))
 
 
+def call_duration_ms(row: CallRow | CallHead) -> int | None:
+    """The duration of a call from its answer, or from its start if it was not answered; None for a live one."""
+    return between_ms(row.answered_at or row.created_at, row.ended_at) if row.ended_at else None
+
+
 def _leg_ms(leg: LegRow | LegHead | None, otherwise_ms: int) -> int:
     """A leg's duration as the carrier reported it, or by our own times until then."""
     return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s

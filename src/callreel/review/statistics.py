@@ -22,7 +22,7 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.recording import from_file
 from callreel.domain.verdict import Verdict
-from callreel.review.costs import between_ms, cost_of, main_recording
+from callreel.review.costs import call_duration_ms, cost_of, main_recording
 from callreel.store.calls import figures, labels
 from callreel.store.transcripts import transcripts
 
@@ -272,10 +272,9 @@ def _sorted(
 
 
 def _of_call(row: figures.CallHead, speech_ms: Mapping[str, int], stored_bytes: int) -> Figures:
-    began = row.answered_at or row.created_at
     return Figures(
         calls=1,
-        duration_ms=between_ms(began, row.ended_at) if row.ended_at else 0,
+        duration_ms=call_duration_ms(row) or 0,
         speech_ms=Counter(speech_ms),
         verdicts=Counter({row.verdict.value if row.verdict else NO_VERDICT: 1}),
         storage_bytes=stored_bytes,

@@ -16,7 +16,7 @@ from callreel.domain.transcript import Final, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Reason
 from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.analyses import analysis_summary
-from callreel.review.costs import between_ms, cost_of, main_recording
+from callreel.review.costs import call_duration_ms, cost_of, main_recording
 from callreel.review.measured import measures_summary
 from callreel.review.moments import moment_summaries
 from callreel.review.phrase_alerts import alert_summaries
@@ -117,7 +117,6 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
     """A call as an entry of a list. `names` are technicians' by number. `duration_ms` is None for a live call; it counts
     from the answer if there was one.
     """
-    began = row.answered_at or row.created_at
     reasons: Summary = {"reasons": [_reason(reason) for reason in row.reasons]}
     return {
         "call_id": row.id,
@@ -130,7 +129,7 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
         "created_at": _time(row.created_at),
         "answered_at": _time(row.answered_at),
         "ended_at": _time(row.ended_at),
-        "duration_ms": between_ms(began, row.ended_at) if row.ended_at else None,
+        "duration_ms": call_duration_ms(row),
         "verdict": row.verdict.value if row.verdict else None,
         **(swap_roles(reasons) if row.roles_swapped else reasons),
         "roles_swapped": row.roles_swapped,

@@ -14,7 +14,7 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.domain.week import Week
-from callreel.review.costs import between_ms
+from callreel.review.costs import call_duration_ms
 from callreel.review.statistics import NO_VERDICT
 from callreel.review.summary import Summary, call_head
 from callreel.store.calls import figures, labels
@@ -84,11 +84,7 @@ def _read(conn: Connection, week: Week, zone: tzinfo) -> _Calls:
 
 
 def _minutes(rows: Iterable[CallRow]) -> float:
-    return round(
-        sum(between_ms(row.answered_at or row.created_at, row.ended_at) for row in rows if row.ended_at)
-        / 60_000,
-        1,
-    )
+    return round(sum(call_duration_ms(row) or 0 for row in rows) / 60_000, 1)
 
 
 def _busiest(rows: Iterable[CallRow], zone: tzinfo) -> list[Json]:
