@@ -211,13 +211,12 @@ def may_resolve(conn: Connection, row: ReviewRow, by: str) -> bool:
 
     Its reviewer may only where no other person has the right, and the person who disputed it never.
     """
-    others = (
-        user.name
+    if row.state is not ReviewState.DISPUTED or by == row.disputed_by:
+        return False
+    return by != row.reviewer or not any(
+        not user.disabled and Right.REVIEW_CALLS in RIGHTS[user.role]
         for user in users.all_users(conn)
-        if not user.disabled and Right.REVIEW_CALLS in RIGHTS[user.role] and user.name != row.disputed_by
-    )
-    return row.state is ReviewState.DISPUTED and (
-        by != row.disputed_by and (by != row.reviewer or all(name == by for name in others))
+        if user.name not in (by, row.disputed_by)
     )
 
 
