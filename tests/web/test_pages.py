@@ -254,44 +254,22 @@ def test_filtered_list_is_rendered_by_the_script(ada: TestClient) -> None:
     assert not re.findall(r'href="/calls/', page)
 
 
+AGENT_PAGES = ["/", "/wall", "/statistics"]
+SUPERVISOR_PAGES = [
+    *AGENT_PAGES,
+    "/report",
+    "/technicians",
+    "/labels",
+    "/scorecards",
+    "/phrase-rules",
+    "/operations",
+]
+ADMINISTRATOR_PAGES = [*SUPERVISOR_PAGES, "/people", "/consent", "/webhooks", "/settings", "/audit"]
+
+
 @pytest.mark.parametrize(
     ("name", "places"),
-    [
-        ("maria", ["/", "/wall", "/statistics"]),
-        (
-            "sam",
-            [
-                "/",
-                "/wall",
-                "/statistics",
-                "/report",
-                "/technicians",
-                "/labels",
-                "/scorecards",
-                "/phrase-rules",
-                "/operations",
-            ],
-        ),
-        (
-            "ada",
-            [
-                "/",
-                "/wall",
-                "/statistics",
-                "/report",
-                "/technicians",
-                "/labels",
-                "/scorecards",
-                "/phrase-rules",
-                "/operations",
-                "/people",
-                "/consent",
-                "/webhooks",
-                "/settings",
-                "/audit",
-            ],
-        ),
-    ],
+    [("maria", AGENT_PAGES), ("sam", SUPERVISOR_PAGES), ("ada", ADMINISTRATOR_PAGES)],
 )
 def test_navigation_shows_permitted_pages_only(signed_in: As, name: str, places: list[str]) -> None:
     browser = signed_in(name)

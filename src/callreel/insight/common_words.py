@@ -2,6 +2,9 @@
 
 from typing import Final
 
+LANGUAGE: Final = "en"
+"""Of the lists of this package: calls in another language have no topic and no moments."""
+
 COMMON_WORDS: Final = frozenset(
     # Function words and adverbs.
     "about above across actual actually after again against ago all almost alone along already also although always am"

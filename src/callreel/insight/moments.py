@@ -14,7 +14,7 @@ from callreel.domain.redaction import Entity
 from callreel.domain.transcript import Turn, Word, words_of
 from callreel.domain.words import join_words
 from callreel.insight import phrases
-from callreel.insight.common_words import COMMON_WORDS
+from callreel.insight.common_words import COMMON_WORDS, LANGUAGE
 from callreel.insight.moment_kind import MomentKind
 from callreel.redaction.addresses import find_addresses
 from callreel.redaction.context import Context, mentions_of
@@ -22,7 +22,6 @@ from callreel.redaction.emails import find_emails
 from callreel.redaction.masking import entity_of
 from callreel.redaction.tokens import Token, tokens_of
 
-LANGUAGE: Final = "en"
 MOST_MOMENTS: Final = 300
 """Of a call; later ones are left out."""
 _LONGEST_TEXT: Final = 24

@@ -14,9 +14,8 @@ from itertools import takewhile
 from typing import Final
 
 from callreel.domain.call import Role
-from callreel.insight.common_words import COMMON_WORDS
+from callreel.insight.common_words import COMMON_WORDS, LANGUAGE
 
-LANGUAGE: Final = "en"
 FEWEST_WORDS: Final = 60
 """Of a call with fewer words nothing is said about its topic."""
 MOST_CANDIDATES: Final = 30

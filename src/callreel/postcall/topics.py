@@ -9,9 +9,10 @@ import logging
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.insight.common_words import LANGUAGE
 from callreel.insight.moment_kind import MomentKind
 from callreel.insight.moments import find_moments
-from callreel.insight.topic import LANGUAGE, candidates, topic_of
+from callreel.insight.topic import candidates, topic_of
 from callreel.redaction.masking import masked_turns
 from callreel.runtime.clock import Clock
 from callreel.store.db.database import Database
