@@ -2,11 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Only what is imported is compiled: pip would compile 100 MB of modules that nothing here needs, for two minutes.
+# Only what is imported is compiled: pip would compile 100 MB of modules that nothing here needs, for two minutes. What venv
+# compiled of pip itself is removed, 12 MB.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
-COMPILE := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c
+COMPILE := $(BIN)/python -c
+# Without files of bytecode, each of the several hundred processes of the tests would compile what it imports, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup dev demo ui test pictures openapi bench check format browser postgres clean test-long
+.PHONY: help setup dev demo ui test programs-for-tests pictures docs openapi bench check format browser postgres clean test-long
 
 help:           ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,11 +25,12 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable .
 	@$(COMPILE) 'import callreel.cli.demo, callreel.cli.simulate, callreel.app.server, callreel.simulator.signalling.webrtc, faster_whisper'
+	@find $(VENV)/lib -path '*/site-packages/pip/*.pyc' -delete -o -path '*/site-packages/setuptools/*.pyc' -delete
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	@echo "callreel: adding the tools of tests and checks (a minute or two the first time)"
-	@$(PIP) --editable '.[dev,openai]'
+	@$(PIP) --editable '.[dev,docs,openai]'
 	@$(COMPILE) 'import pytest, pytest_asyncio, xdist, hypothesis, schemathesis, playwright.sync_api, moto.server, openai, jiwer, meeteval'
 	@touch $@
 
@@ -50,16 +54,23 @@ check: dev    ## style, types, direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: dev browser postgres ## the whole gate, then all tests, by three processes
-	@$(MAKE) --no-print-directory -j 2 check ui
+test: dev ## the whole gate, then all tests, by three processes
+	@$(MAKE) --no-print-directory -j 2 check programs-for-tests
 	@echo "callreel: tests"
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+programs-for-tests:  # one after the other, beside the checks: Debian's packages wait for the network and for each other
+	@$(MAKE) --no-print-directory browser postgres ui
 
 test-long:      ## make test with the long tests: more whole calls with kills, encryption and pauses
 	@CALLREEL_TEST_LONG=1 $(MAKE) --no-print-directory test
 
-pictures: browser ## docs/images anew, by the end-to-end test that takes them (quiet machine, two minutes)
-	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py -k day
+pictures: browser ## docs/images again, by the tests that take them (quiet machine, five minutes)
+	@CALLREEL_PICTURES=docs/images $(BIN)/python -m pytest -q tests/end_to_end/test_browser_day.py tests/end_to_end/test_film.py tests/web/test_pictures.py tests/web/test_browser_report.py
+
+docs: dev       ## the documentation as a site, site/index.html (no warnings, no broken links)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "callreel: the site is in site/, its first page site/index.html"
 
 openapi: dev    ## write docs/openapi.json again, after a change of the API
 	@CALLREEL_WRITE_OPENAPI=1 $(BIN)/python -m pytest -q tests/web/test_api_docs.py

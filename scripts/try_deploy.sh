@@ -1,14 +1,19 @@
 #!/bin/sh
 # Tries what docs/deploy.md describes, without an image registry: a Debian root from packages becomes the base image, the
 # image is built and started as the compose file starts it, and nginx passes pages, events and media sockets on.
-# As root, on Debian:  apt-get install mmdebstrap buildah podman crun nginx-light && sh scripts/try_deploy.sh
-# Everything is made below one folder (default: a new one in /tmp) and removed from podman's store at the end.
+# As root, on Debian:  apt-get install mmdebstrap buildah podman crun netavark nginx-light && sh scripts/try_deploy.sh
+# Everything is made below one folder (default: a new one in /tmp), podman's images too.
 set -eu
 cd "$(dirname "$0")/.."
 for tool in mmdebstrap buildah podman crun nginx openssl curl; do
     command -v "$tool" >/dev/null || { echo "try_deploy: $tool is missing; see the head of this script" >&2; exit 1; }
 done
 [ "$(id -u)" = 0 ] || { echo "try_deploy: run it as root, for mmdebstrap and chroot" >&2; exit 1; }
+# crun refuses machines that mount both versions of control groups: here the containers see version 2 alone.
+if [ -d /sys/fs/cgroup/unified ]; then
+    exec unshare --mount --propagation private \
+        sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec sh scripts/try_deploy.sh "$@"' try_deploy "$@"
+fi
 work=${1:-$(mktemp -d)}
 mkdir -p "$work"
 storage="--root $work/storage --runroot $work/run --storage-driver vfs"
@@ -40,14 +45,16 @@ buildah $storage add --quiet "$base" "$work/base.tar" / >/dev/null
 buildah $storage commit --quiet --rm "$base" localhost/base >/dev/null
 
 say "the image"
-buildah $storage build --quiet --isolation chroot --build-arg BASE=localhost/base --pull=never \
+buildah $storage build --quiet --format docker --isolation chroot --build-arg BASE=localhost/base --pull=never \
     --volume "$work/wheels:/wheels:ro" --volume "$work/pip.conf:/etc/pip.conf:ro" \
     --file deploy/Containerfile --tag localhost/callreel . >"$work/image"
 podman $storage image inspect --format 'try_deploy: image of {{.Size}} bytes, user {{.User}}' localhost/callreel
 
-as_composed="--network host --cgroups disabled --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
+# Limits below podman's defaults, which a machine without CAP_SYS_RESOURCE cannot set.
+limits="--ulimit nofile=$(ulimit -Hn) --ulimit nproc=4096"
+as_composed="--network host --cgroups disabled $limits --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges"
 say "a demo call in it, with a read-only root"
-podman $storage run --rm $as_composed localhost/callreel demo --once
+podman $storage run --rm --no-healthcheck $as_composed localhost/callreel demo --once
 
 say "the server in it, behind nginx"
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

@@ -24,9 +24,3 @@ def test_simulated_softphone_is_refused_with_the_real_carrier(tmp_path: Path) ->
         with pytest.raises(SettingsError, match="CALLREEL_CARRIER_API_URL does not"):
             serve(settings, demo=True, demo_sign_in=sign_in)
     assert not (tmp_path / "data").exists()
-
-
-def test_demo_listens_on_loopback_only(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path / "data", host="0.0.0.0")
-    with pytest.raises(SettingsError, match="loopback only"):
-        serve(settings, demo=True)

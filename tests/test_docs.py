@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from callreel.cli.main import app
+from callreel.ops.diagnosis import ABSENT
 from callreel.ops.health import Health
 from callreel.ops.metrics import LiveGauges, Metrics
 from callreel.runtime.counters import Counters
@@ -23,6 +24,8 @@ from callreel.settings import Settings, env_names
 from callreel.settings.carrier import MEDIA_PATH
 from callreel.settings.load import NOT_SETTINGS
 from callreel.simulator.faults import FAULTS
+from callreel.store.files.data_folder import check_writable
+from callreel.web.pages.wording import CARRIER_ERRORS
 from tests.support.fault_promises import PROMISES, WITHOUT_CONVERSATION
 from tests.support.installation import temporary_installation
 
@@ -126,6 +129,17 @@ def rows(page: str) -> dict[str, str]:
     return {match[1]: match[0] for match in re.finditer(r"^\| `([\w.-]+)`.*$", page, re.MULTILINE)}
 
 
+def test_every_error_code_that_people_see_has_an_entry() -> None:
+    phone = (ROOT / "ui/src/softphone/errors.ts").read_text(encoding="utf-8")
+    codes = set(re.findall(r"^  (\d{5}): ", phone, re.MULTILINE))
+    assert {"31205", "53405"} <= codes
+    codes |= {*CARRIER_ERRORS, *map(str, ABSENT)}
+    first_cells = re.findall(r"^\| ([^|]*) \|", docs("troubleshooting.md"), re.MULTILINE)
+    named = [code for cell in first_cells for code in re.findall(r"`(\d{5})`", cell)]
+    assert codes <= set(named), codes - set(named)
+    assert len(named) == len(set(named)), "a code has two entries"
+
+
 def test_every_fault_has_its_row() -> None:
     assert set(FAULTS) <= set(rows(docs("reliability.md")))
 
@@ -217,7 +231,7 @@ def test_every_alert_has_an_entry_with_what_to_do() -> None:
 def test_documented_metrics_are_the_exported_ones() -> None:
     with temporary_installation() as installation:
         clock = installation.clock
-        installation.blobs.check_writable()
+        check_writable(installation.blobs.root)
         live = LiveGauges(calls=0, finals_waiting=0, lag_ms=0, partials_shed=0)
         metrics = Metrics(
             installation.database, installation.blobs, Counters(), Health(clock, {}), clock, lambda: live

@@ -22,7 +22,7 @@ def nothing_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 NEEDS = [
-    (chromium.need_chromium, "install the package chromium"),
+    (chromium.need_chromium, "install the package chromium-headless-shell"),
     (axe.need_axe, "run: make ui"),
     (need_postgres, "sh scripts/get_postgres.sh"),
 ]

@@ -91,7 +91,10 @@ def test_demo_of_the_wheel_is_verified_and_stored_as_summarized(python: Path, tm
         content = (tmp_path / "kept" / layer["path"]).read_bytes()
         assert hashlib.sha256(content).hexdigest() == layer["sha256"]
     assert {turn["role"] for turn in call["turns"]} == {"agent", "technician"}
-    assert run.stderr.splitlines()[-1] == f"callreel demo: verified; the call is stored in {tmp_path}/kept"
+    pages, verdict = run.stderr.splitlines()[-2:]
+    assert f"CALLREEL_DATA_DIR={tmp_path}/kept callreel serve --demo --port " in pages
+    assert pages.endswith(f"/calls/{call['call_id']}")
+    assert verdict == f"callreel demo: verified; the call is stored in {tmp_path}/kept"
     assert "Traceback" not in (tmp_path / "kept" / "server.log").read_text(encoding="utf-8")
     where = "import callreel; print(callreel.__file__)"
     found = subprocess.run([python, "-c", where], env=clean, capture_output=True, text=True, check=True)

@@ -297,3 +297,48 @@ def test_language_model_needs_a_name_and_an_address(tmp_path: Path) -> None:
     assert "without user name" in refused(with_password, tmp_path)
     key = {**LOCAL_MODEL, "CALLREEL_LANGUAGE_MODEL_KEY": "sk-hidden"}
     assert "sk-hidden" in load_settings(environ=key, cwd=tmp_path).secrets, "the log hides it"
+
+
+MAIL = {
+    "CALLREEL_SMTP_HOST": "smtp.example.com",
+    "CALLREEL_SMTP_FROM": "callreel@example.com",
+    "CALLREEL_REPORT_RECIPIENTS": "lead@example.com, chief@example.com lead@example.com",
+}
+
+
+def test_mail_settings_are_complete_or_absent(tmp_path: Path) -> None:
+    settings = load_settings(environ=MAIL, cwd=tmp_path)
+    assert settings.report_recipients == ("lead@example.com", "chief@example.com")
+    assert (settings.smtp_port, settings.smtp_tls) == (587, "starttls")
+    for name in MAIL:
+        given = {key: value for key, value in MAIL.items() if key != name}
+        assert "should be set together" in refused(given, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("CALLREEL_SMTP_FROM", "Callreel <a@b.example>", "should be a mail address"),
+        ("CALLREEL_SMTP_FROM", "a@b.example\r\nBcc: c@d.example", "should be a mail address"),
+        ("CALLREEL_REPORT_RECIPIENTS", "lead@example.com;chief@example.com", "should be mail addresses"),
+        ("CALLREEL_REPORT_RECIPIENTS", "<lead@example.com>", "should be mail addresses"),
+        ("CALLREEL_SMTP_HOST", "smtp.example.com:587", "should be a host name"),
+        ("CALLREEL_REPORT_ZONE", "Mars", "should be a time zone"),
+        ("CALLREEL_SMTP_USER", "callreel", "CALLREEL_SMTP_USER and CALLREEL_SMTP_PASSWORD should be set together"),
+    ],
+)  # fmt: skip
+def test_wrong_mail_settings_are_refused(name: str, value: str, expected: str, tmp_path: Path) -> None:
+    assert expected in refused({**MAIL, name: value}, tmp_path)
+
+
+def test_password_is_sent_to_another_machine_only_encrypted(tmp_path: Path) -> None:
+    signs_in = {
+        **MAIL,
+        "CALLREEL_SMTP_USER": "callreel",
+        "CALLREEL_SMTP_PASSWORD": "s3cret",
+        "CALLREEL_SMTP_TLS": "off",
+    }
+    message = refused(signs_in, tmp_path)
+    assert "CALLREEL_SMTP_TLS may be off only" in message and "s3cret" not in message
+    here = load_settings(environ={**signs_in, "CALLREEL_SMTP_HOST": "127.0.0.1"}, cwd=tmp_path)
+    assert "s3cret" in here.secrets and "s3cret" not in repr(here) + str(describe(here))

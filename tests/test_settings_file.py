@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from callreel.domain.errors import SettingsError
-from callreel.settings.file import change_settings, settings_path, texts_in
+from callreel.settings.file import change_settings, require_writable, settings_path, texts_in
 
 BEFORE = """# our server
 "TWILIO_ACCOUNT_SID" = "AC1"  # the old one
@@ -56,3 +56,14 @@ def test_what_cannot_be_changed_is_refused_and_left(
 def test_path_follows_the_environment(tmp_path: Path) -> None:
     assert settings_path({}, tmp_path) == tmp_path / "callreel.toml"
     assert settings_path({"CALLREEL_CONFIG": "etc/a.toml"}, tmp_path) == tmp_path / "etc/a.toml"
+
+
+def test_file_behind_a_link_needs_the_folder_that_the_link_leads_to(tmp_path: Path) -> None:
+    link, folder = tmp_path / "callreel.toml", tmp_path / "there"
+    link.symlink_to(folder / "callreel.toml")
+    with pytest.raises(SettingsError, match="cannot write the settings file"):
+        require_writable(link)
+    folder.mkdir()
+    require_writable(link)
+    change_settings(link, {"account_sid": "AC1"})
+    assert link.is_symlink() and texts_in(folder / "callreel.toml") == {"account_sid": "AC1"}

@@ -1,6 +1,5 @@
 """An OpenID Connect provider from the package index (`oidc-provider-mock`) as a process on loopback."""
 
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import httpx2
 
 from callreel.domain.access import UserRole
 from callreel.web.options import ProviderOptions
+from tests.support.program import free_port
 
 _HTTP = httpx2.Client()
 
@@ -21,12 +21,6 @@ ROLES = {
     UserRole.SUPERVISOR: frozenset({"leads"}),
     UserRole.AGENT: frozenset({"staff"}),
 }
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ does not share with a fresh process: `/proc/<pid>/cmdline` is the template's, an
 
 import functools
 import gc
+import importlib
 import json
 import os
 import runpy
@@ -21,7 +22,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from callreel.runtime.outgoing import tls_context
+
 REPOSITORY = Path(__file__).parents[2]
+IMPORTED = (
+    "callreel.app.server",
+    "callreel.cli.main",
+    "callreel.cli.serve",
+    "callreel.store.db.migrations",
+    "dbos._sys_db_sqlite",
+    "httpcore2",
+    "uvicorn.lifespan.off",
+    "uvicorn.protocols.websockets.websockets_sansio_impl",
+)
+"""What a server imports, also that which it imports late."""
 
 
 class Process(Protocol):
@@ -148,10 +162,9 @@ def _become(request: Mapping[str, object]) -> None:
 
 
 def main() -> None:
-    import callreel.app.server
-    import callreel.cli.main
-    import callreel.cli.serve  # noqa: F401
-
+    for module in IMPORTED:
+        importlib.import_module(module)
+    tls_context()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         arguments = _serve(connection)

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from callreel.settings import Settings, env_names
 from tests.support import preloaded
+from tests.support.installation import write_migrated
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -29,10 +30,22 @@ def callreel(
     timeout_s: float = 60,
 ) -> subprocess.CompletedProcess[str]:
     """Run the program in `folder` until it exits."""
+    return run(arguments, environment(extra), folder, stdin=stdin, timeout_s=timeout_s)
+
+
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    stdin: str = "",
+    timeout_s: float = 60,
+) -> subprocess.CompletedProcess[str]:
+    """The same with exactly this environment."""
     with TemporaryDirectory() as streams:
         given, output, errors = (Path(streams, name) for name in ("stdin", "stdout", "stderr"))
         given.write_text(stdin)
-        process = preloaded.start(arguments, environment(extra), folder, output, errors, given)
+        process = preloaded.start(arguments, environment, folder, output, errors, given)
         try:
             status = process.wait(timeout_s)
         except BaseException:
@@ -41,6 +54,13 @@ def callreel(
         return subprocess.CompletedProcess(
             ["callreel", *arguments], status, output.read_text(), errors.read_text()
         )
+
+
+def new_installation(folder: Path) -> dict[str, str]:
+    """A new installation without calls."""
+    folder.mkdir()
+    write_migrated(folder / "app.db")
+    return {"CALLREEL_DATA_DIR": str(folder)}
 
 
 def free_port() -> int:

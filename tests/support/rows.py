@@ -6,13 +6,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from callreel.domain.analysis import Citation, Content, FoundItem, ItemKind
+from callreel.domain.audit import AuditEntry
 from callreel.domain.call import Direction, Role
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.phrases import PhraseKind, Trigger
 from callreel.domain.transcript import TranscriptKind
+from callreel.insight.analysis import Citation, Content, FoundItem, ItemKind
 from callreel.scoring.dispute import ReviewState
 from callreel.scoring.questions import Question, QuestionKind
+from callreel.store.audit import trail
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
@@ -48,6 +50,13 @@ def a_call(database: Database, **changes: Any) -> CallRow:
     with database.write() as conn:
         assert calls.insert(conn, row)
     return row
+
+
+def audit_entries(database: Database) -> list[AuditEntry]:
+    """The audit trail, oldest entry first; its chain is unbroken."""
+    with database.read() as conn:
+        assert trail.verify(conn).broken is None
+        return list(trail.entries(conn))
 
 
 def a_rule(database: Database, *, at: datetime = NOON, **changes: Any) -> PhraseRuleRow:

@@ -23,6 +23,7 @@ from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 from callreel.store.transcripts import finals, transcripts
+from tests.support.installation import write_migrated
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DONE = CallId("0123456789ab")
@@ -79,6 +80,8 @@ def open_seed(folder: Path, url: str | None = None) -> Seed:
 
 def seed(folder: Path, url: str | None = None) -> Seed:
     """A new installation in `folder`; the caller closes the database."""
+    if url is None:
+        write_migrated(folder / "callreel.db")
     place = open_seed(folder, url)
     place.database.migrate()
     _done_call(place)

@@ -98,7 +98,7 @@ def recovery(
 ) -> Recovery:
     """By a process that knows which other processes are alive."""
     return Recovery(
-        installation.database, installation.commits, installation.clock, installation.blobs.root,
+        installation.database, installation.commits, installation.clock, installation.blobs,
         lambda call_id: save_live_transcript(installation.database, installation.publisher, call_id, "quick"),
         lambda names: names - alive,
         single_machine=single_machine,
