@@ -8,6 +8,7 @@ from hypothesis import given
 
 from callreel.domain.call import Role
 from callreel.domain.transcript import Turn
+from callreel.formats.paused import Paused
 from callreel.formats.plain_text import plain_text
 from callreel.formats.transcript_csv import COLUMNS, transcript_csv
 from callreel.formats.transcript_json import transcript_json
@@ -40,6 +41,14 @@ def test_csv_is_read_back_a_line_a_turn(turns: list[Turn]) -> None:
     assert tuple(read[0]) == COLUMNS
     assert [(int(row[0]), row[2]) for row in read[1:]] == [(said.start_ms, said.role) for said in turns]
     assert [row[4].removeprefix("'") for row in read[1:]] == [" ".join(said.text.split()) for said in turns]
+
+
+def test_csv_has_the_sentiment_of_the_party_at_each_turn() -> None:
+    turns = [Turn(role, at, at + 1, "x", None) for at, role in enumerate([Role.AGENT, Role.TECHNICIAN] * 2)]
+    course = [(Role.AGENT, 0, "neutral"), (Role.AGENT, 2, "negative"), (Role.TECHNICIAN, 3, "positive")]
+    pause = Paused(1, 2)
+    read = csv.DictReader(transcript_csv(turns, NAMES, [pause], course).splitlines())
+    assert [row["sentiment"] for row in read] == ["neutral", "", "", "negative", "positive"]
 
 
 def cell(text: str) -> str:

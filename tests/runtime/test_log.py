@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 
-from callreel.runtime.log import JsonLines, Masking, TextLines, mask_numbers, remember
+from callreel.runtime.log import JsonLines, Masking, TextLines, add_leg_to_log_lines, mask_numbers
 
 
 def logged(formatter: logging.Formatter, message: str, *args: object, **extra: object) -> str:
@@ -56,11 +56,11 @@ def test_a_short_secret_does_not_blot_out_ordinary_text() -> None:
 
 
 def test_every_line_of_a_call_names_its_leg() -> None:
-    remember("abc1", "CA77")
+    add_leg_to_log_lines("abc1", "CA77")
     assert json.loads(logged(JsonLines(), "ended", call_id="abc1"))["leg_sid"] == "CA77"
     assert logged(TextLines(), "ended", call_id="abc1").endswith(" call_id=abc1 leg_sid=CA77\n")
     assert json.loads(logged(JsonLines(), "ended", call_id="abc1", leg_sid="CA78"))["leg_sid"] == "CA78"
     assert "leg_sid" not in json.loads(logged(JsonLines(), "ended", call_id="abc2"))
     for number in range(10_000):
-        remember(f"x{number}", "CA1")
+        add_leg_to_log_lines(f"x{number}", "CA1")
     assert "leg_sid" not in json.loads(logged(JsonLines(), "ended", call_id="abc1")), "bounded"

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from callreel.domain.errors import StoreError
 from callreel.runtime.periodic import PeriodicJob
+from tests.support.installation import eventually
 
 NEVER_S = 3600.0
 
@@ -35,15 +36,10 @@ async def running(periodic: PeriodicJob) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # a count sets no event
-        await asyncio.sleep(0.001)
-
-
 async def test_job_runs_again_after_each_interval() -> None:
     job = Job()
     async with running(PeriodicJob(name="count", job=job, interval_s=0.001, jitter=0.5)):
-        await until(lambda: job.runs >= 3)
+        await eventually(lambda: job.runs >= 3)
 
 
 async def test_blocking_job_runs_in_another_thread() -> None:
@@ -52,7 +48,7 @@ async def test_blocking_job_runs_in_another_thread() -> None:
         name="thread", job=lambda: threads.append(threading.current_thread()), interval_s=0.001
     )
     async with running(periodic):
-        await until(lambda: bool(threads))
+        await eventually(lambda: bool(threads))
     assert threads[0] is not threading.current_thread()
 
 
@@ -63,7 +59,7 @@ async def test_coroutine_job_runs_in_the_loop() -> None:
         threads.append(threading.current_thread())
 
     async with running(PeriodicJob(name="loop", job=job, interval_s=0.001)):
-        await until(lambda: bool(threads))
+        await eventually(lambda: bool(threads))
     assert threads[0] is threading.current_thread()
 
 
@@ -73,7 +69,7 @@ async def test_first_run_waits_unless_immediate() -> None:
         running(PeriodicJob(name="waits", job=waiting, interval_s=NEVER_S)),
         running(PeriodicJob(name="immediate", job=immediate, interval_s=NEVER_S, immediately=True)),
     ):
-        await until(lambda: immediate.runs == 1)
+        await eventually(lambda: immediate.runs == 1)
     assert waiting.runs == 0
 
 
@@ -81,9 +77,9 @@ async def test_wake_starts_a_run_before_the_interval_ends() -> None:
     job = Job()
     periodic = PeriodicJob(name="woken", job=job, interval_s=NEVER_S, immediately=True)
     async with running(periodic):
-        await until(lambda: job.runs == 1)
+        await eventually(lambda: job.runs == 1)
         await asyncio.to_thread(periodic.wake)
-        await until(lambda: job.runs == 2)
+        await eventually(lambda: job.runs == 2)
 
 
 async def test_wake_during_a_run_starts_another_run() -> None:
@@ -97,7 +93,7 @@ async def test_wake_during_a_run_starts_another_run() -> None:
     async with running(periodic):
         await asyncio.sleep(0)
         periodic.wake()
-        await until(lambda: job.runs >= 3)
+        await eventually(lambda: job.runs >= 3)
 
 
 async def test_disabled_job_does_not_run() -> None:
@@ -108,7 +104,7 @@ async def test_disabled_job_does_not_run() -> None:
         return looked.runs > 3
 
     async with running(PeriodicJob(name="leader only", job=job, interval_s=0.001, enabled=enabled)):
-        await until(lambda: job.runs > 0)
+        await eventually(lambda: job.runs > 0)
     assert looked.runs >= 4
 
 
@@ -123,7 +119,7 @@ async def test_stop_lets_the_running_job_finish() -> None:
     periodic = PeriodicJob(name="stopped", job=job, interval_s=NEVER_S, immediately=True)
     async with asyncio.timeout(10):
         task = asyncio.create_task(periodic.run())
-        await until(entered.is_set)
+        await eventually(entered.is_set)
         periodic.stop()
         release.set()
         await task
@@ -134,7 +130,7 @@ async def test_interval_may_change_from_run_to_run() -> None:
     job = Job()
     intervals = iter([0.001, 0.001, NEVER_S])
     async with running(PeriodicJob(name="backs off", job=job, interval_s=lambda: next(intervals))):
-        await until(lambda: job.runs == 2)
+        await eventually(lambda: job.runs == 2)
     assert job.runs == 2
 
 
@@ -143,7 +139,7 @@ async def test_repeated_error_is_counted_and_logged_once(caplog: pytest.LogCaptu
     job = Job(OSError("disk full"), OSError("disk full"), OSError("disk full"))
     periodic = PeriodicJob(name="sync", job=job, interval_s=0.001)
     async with running(periodic):
-        await until(lambda: job.runs >= 5)
+        await eventually(lambda: job.runs >= 5)
     assert periodic.failures == 3
     assert [(r.getMessage(), r.levelname) for r in caplog.records] == [
         ("periodic job failed", "ERROR"), ("periodic job recovered", "INFO"),
@@ -154,7 +150,7 @@ async def test_repeated_error_is_counted_and_logged_once(caplog: pytest.LogCaptu
 async def test_expected_error_is_one_warning_without_traceback(caplog: pytest.LogCaptureFixture) -> None:
     job = Job(StoreError("the database does not answer"), StoreError("the database is read-only"))
     async with running(PeriodicJob(name="sweep", job=job, interval_s=0.001)):
-        await until(lambda: job.runs >= 3)
+        await eventually(lambda: job.runs >= 3)
     warnings = [record for record in caplog.records if record.levelname == "WARNING"]
     assert [record.getMessage() for record in warnings] == [
         "periodic job failed: the database does not answer",

@@ -12,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from callreel.domain.errors import StoreError
-from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore, remove_stale_parts
+from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
+from callreel.store.files.data_folder import check_writable, free_bytes
+from callreel.store.files.temporary_files import remove_stale_parts
 
 KEY = "twilio_recordings/CA1_RE1.wav"
 SOUND = bytes(range(256)) * 1000
@@ -157,8 +159,8 @@ def test_root_may_be_reached_by_a_link(tmp_path: Path) -> None:
 
 
 def test_check_writable_leaves_nothing(store: BlobStore) -> None:
-    store.check_writable()
-    assert store.free_bytes() > 0
+    check_writable(store.root)
+    assert free_bytes(store.root) > 0
     assert files_in(store.root) == []
     assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
 
@@ -170,10 +172,10 @@ def test_unusable_folder_gives_a_one_line_error(tmp_path: Path) -> None:
         unusable.append(Path("/proc/callreel"))
     for root in unusable:
         with pytest.raises(StoreError, match="the data folder .* cannot be used: ") as caught:
-            BlobStore(root).check_writable()
+            check_writable(root)
         assert "\n" not in str(caught.value)
     with pytest.raises(StoreError, match="the data folder .* cannot be used: "):
-        BlobStore(tmp_path / "none").free_bytes()
+        free_bytes(tmp_path / "none")
 
 
 def test_next_writer_removes_parts_of_killed_processes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from callreel.store.calls import live_events
 from callreel.store.db.database import Database
 from callreel.store.db.tables import live_events as event_table
 from callreel.store.transcripts import transcripts
-from tests.support.postgres import postgres_server
+from tests.support.postgres import PostgresServer
 from tests.support.rows import CALL, NOON, a_call
 
 OTHER = CallId("ba9876543210")
@@ -78,23 +78,22 @@ def waiting(database: Database, received: list[int | None]) -> list[int | None]:
         ]
 
 
-def test_event_and_transcript_of_a_call_do_not_deadlock() -> None:
+def test_event_and_transcript_of_a_call_do_not_deadlock(store_server: PostgresServer) -> None:
     """On PostgreSQL, where one transaction locks events and the other the call."""
-    with postgres_server() as server:
-        database = Database.open(server.new_url())
-        database.migrate()
-        a_call(database)
-        event = LiveEvent(CALL.id, EventKind.CALL, {"state": "live"})
-        inserted = threading.Event()
+    database = Database.open(store_server.new_url())
+    database.migrate()
+    a_call(database)
+    event = LiveEvent(CALL.id, EventKind.CALL, {"state": "live"})
+    inserted = threading.Event()
 
-        def another() -> None:
-            with database.write() as conn:
-                live_events.append(conn, event, NOON)
-            inserted.set()
-
+    def another() -> None:
         with database.write() as conn:
-            transcripts.put(conn, CALL.id, TranscriptKind.LIVE, "engine", "", [])
-            threading.Thread(target=another).start()
-            assert inserted.wait(20), "inserting an event must not wait for the row of its call"
             live_events.append(conn, event, NOON)
-        database.close()
+        inserted.set()
+
+    with database.write() as conn:
+        transcripts.put(conn, CALL.id, TranscriptKind.LIVE, "engine", "", [])
+        threading.Thread(target=another).start()
+        assert inserted.wait(20), "inserting an event must not wait for the row of its call"
+        live_events.append(conn, event, NOON)
+    database.close()

@@ -5,7 +5,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import delete, text
+from sqlalchemy import Connection, delete, text
 
 from callreel.domain.errors import StoreError
 from callreel.store.calls import calls, facts
@@ -13,6 +13,7 @@ from callreel.store.db import migrations
 from callreel.store.db.database import Database
 from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import in_metadata, metadata
+from tests.support.installation import write_migrated
 from tests.support.rows import NOON, a_call
 
 
@@ -93,3 +94,14 @@ def test_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="newer Callreel .*9999.*update"):
         database.migrate()
     database.close()
+
+
+def test_current_tables_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_migrated(tmp_path / "app.db")
+    upgraded: list[Connection] = []
+    monkeypatch.setattr(migrations, "upgrade", upgraded.append)
+    for name in ("empty.db", "app.db"):
+        database = Database.open(f"{tmp_path}/{name}")
+        database.migrate()
+        database.close()
+    assert len(upgraded) == 1

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from callreel.store.files.blobs import BlobExistsError, BlobInfo, BlobStore
 from callreel.store.files.object_store import ObjectStore, object_name, open_object_store
 from callreel.store.files.sound_files import SoundFile
 from callreel.store.files.spool import spool_name
-from tests.support.s3_server import S3Server, s3_server
+from tests.support.s3_server import S3Server
 
 KEY = "twilio_recordings/CA1_RE1.wav"
 SOUND = os.urandom(1_000) + bytes(range(256)) * 1_000
@@ -25,16 +24,10 @@ LARGE = os.urandom(6 << 20)
 """More than goes in one request."""
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as running:
-        yield running
-
-
 @pytest.fixture
-def objects(server: S3Server) -> ObjectStore:
-    server.empty()
-    return server.store()
+def objects(s3: S3Server) -> ObjectStore:
+    s3.empty()
+    return s3.store()
 
 
 @pytest.fixture
@@ -108,9 +101,9 @@ def test_delete_removes_spool_file_and_object(store: BlobStore, objects: ObjectS
 
 
 def test_file_stays_on_the_spool_while_the_store_is_away(
-    server: S3Server, store: BlobStore, objects: ObjectStore
+    s3: S3Server, store: BlobStore, objects: ObjectStore
 ) -> None:
-    server.wire.cut()
+    s3.wire.cut()
     try:
         with pytest.raises(StoreUnavailableError, match="cannot be"):
             store.put(KEY, [SOUND])
@@ -122,7 +115,7 @@ def test_file_stays_on_the_spool_while_the_store_is_away(
         with pytest.raises(StoreUnavailableError):
             objects.check()
     finally:
-        server.wire.mend()
+        s3.wire.mend()
     assert store.upload(KEY) == BlobInfo(KEY, len(SOUND), DIGEST)
     assert files_in(store.root) == [] and store.digest(KEY) == DIGEST
     assert store.upload(KEY) is None
@@ -162,13 +155,13 @@ def test_concurrent_puts_of_same_bytes_store_one_object(
     assert all(files_in(each.root) == [] for each in stores)
 
 
-def test_probe_reports_the_problem(server: S3Server, objects: ObjectStore) -> None:
+def test_probe_reports_the_problem(s3: S3Server, objects: ObjectStore) -> None:
     objects.probe()
     objects.check()
     assert [found.name for found in objects.list_folder("callreel-probe")] == []
     missing = open_object_store(
         "s3://no-such-bucket/reel",
-        {"endpoint": server.endpoint, "region": "us-east-1"},
+        {"endpoint": s3.endpoint, "region": "us-east-1"},
         key_id="somebody",
         secret="anything",
         timeout_s=20,
@@ -208,11 +201,11 @@ blobs.BlobStore(Path(root), objects).upload("twilio_recordings/CA1_RE1.wav")
 
 @pytest.mark.parametrize("instant", ["upload", "verify", "unlink"])
 def test_kill_during_a_move_loses_and_doubles_nothing(
-    server: S3Server, objects: ObjectStore, tmp_path: Path, instant: str
+    s3: S3Server, objects: ObjectStore, tmp_path: Path, instant: str
 ) -> None:
     spool = BlobStore(tmp_path / "spool")
     spool.put(KEY, [SOUND])
-    arguments = [objects.where, server.endpoint, str(spool.root), instant]
+    arguments = [objects.where, s3.endpoint, str(spool.root), instant]
     died = subprocess.run([sys.executable, "-c", KILLED, *arguments], timeout=60)
     assert died.returncode == -9
     store = BlobStore(spool.root, objects)

@@ -1,6 +1,9 @@
 """Phrase rules and their alerts as rows, on both databases, plain and encrypted."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
+from typing import Any
 
 import pytest
 from sqlalchemy import delete
@@ -18,6 +21,11 @@ both = pytest.mark.parametrize(
     "database", ["sqlite", "postgresql", "sqlite encrypted", "postgresql encrypted"], indirect=True
 )
 
+RULE: dict[str, Any] = {
+    "name": "Refund", "kind": PhraseKind.WORDS, "phrases": ("refund",), "role": None, "number_prefix": "",
+    "trigger": Trigger.SAID, "within_ms": None, "enabled": True,
+}  # fmt: skip
+
 
 @both
 def test_rule_is_read_as_it_was_written(database: Database) -> None:
@@ -34,6 +42,23 @@ def test_rule_is_read_as_it_was_written(database: Database) -> None:
         phrase_rules.remove(conn, said.id)
         assert phrase_rules.get(conn, said.id) is None
     assert a_rule(database).id > missing.id
+
+
+@pytest.mark.parametrize("database", ["postgresql encrypted"], indirect=True)
+def test_changes_of_rules_wait_for_each_other(database: Database) -> None:
+    together = Barrier(4)
+
+    def add_first(number: int) -> bool:
+        with database.write() as conn:
+            together.wait(10)
+            phrase_rules.lock(conn)
+            first = not phrase_rules.all_rules(conn)
+            if first:
+                phrase_rules.add(conn, RULE, f"person {number}", NOON)
+            return first
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sorted(threads.map(add_first, range(4))) == [False, False, False, True]
 
 
 @both

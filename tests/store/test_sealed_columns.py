@@ -42,14 +42,14 @@ PLAIN = {
         "expired_data.call_id", "expired_data.policy", "consents.leg_sid", "consents.rule", "consents.notice", "consents.language",
         "consents.answered_by", "consent_sounds.media_type", "facts.kind", "processes.name", "processes.kind", "processes.host",
         "carrier_deletions.sid", "erasures.call_id", "data_keys.purpose", "data_keys.master_key",
-        "webhook_endpoints.name", "webhook_deliveries.id", "labels.name", "phrase_alerts.place",
+        "webhook_endpoints.name", "webhook_deliveries.id", "report_mails.week", "report_mails.recipient", "report_mails.failure", "labels.name", "phrase_alerts.place",
         "analyses.run", "analyses.server", "analyses.model", "analyses.prompt",
     },
     "names of the people who use Callreel": {
-        "users.name", "users.identity", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by", "phrase_rules.by",
+        "users.name", "users.identity", "attempts.key", "users.subject", "api_tokens.name", "notes.by", "revisions.by", "vocabulary.added_by", "phrase_rules.by",
         "pauses.by", "audit_entries.actor", "audit_entries.address", "open_accesses.actor", "open_accesses.address",
         "sessions.address", "sessions.device", "redactions.by", "redactions.removed_by", "consent_policies.by", "consent_sounds.by", "erasures.by", "holds.by", "holds.released_by", "call_labels.by", "calls.reviewed_by", "calls.assigned_to", "saved_filters.owner", "analysis_items.by",
-        "scorecard_versions.by", "scorecard_reviews.reviewer", "scorecard_reviews.disputed_by", "scorecard_reviews.resolved_by",
+        "scorecard_versions.by", "scorecard_reviews.reviewer", "scorecard_reviews.disputed_by", "scorecard_reviews.resolved_by", "label_instructions.by",
     },
     "digests and wrapped keys": {
         "layers.sha256", "audit_entries.digest", "audit_entries.previous", "destroyed_originals.sha256", "destroyed_originals.copy_sha256", "consent_sounds.sha256", "media_tokens.token_hash", "users.password_hash", "sessions.token_hash",
@@ -57,9 +57,9 @@ PLAIN = {
     },
     "figures, codes and our own sentences": {
         "calls.reasons", "pauses.carrier_error", "consents.failure", "calls.comparisons", "measures.document", "streams.counts", "layers.archived", "recordings.failure",
-        "api_tokens.scopes", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
+        "api_tokens.scopes", "attempts.failed_ms", "turn_index.word_starts", "erasures.files", "erasures.recordings", "erasures.counts",
         "erasures.holds", "open_accesses.spans", "expired_data.counts", "expired_data.files",
-        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure", "scorecard_reviews.answers", "scorecard_reviews.answers_before", "analyses.cost", "analyses.currency", "analysis_items.citations",
+        "webhook_endpoints.events", "webhook_endpoints.disabled_why", "webhook_deliveries.data", "webhook_deliveries.failure", "scorecard_reviews.answers", "scorecard_reviews.answers_before", "analyses.cost", "analyses.currency", "analyses.instructions", "analysis_items.citations",
     },
     "keyed search tokens": {"turn_index.tokens"},
 }  # fmt: skip

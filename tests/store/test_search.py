@@ -135,6 +135,23 @@ def test_final_transcript_replaces_the_live_one_in_the_index(database: Database)
     assert (found(database, "the"), found(database, "again")) == ("", "0")
 
 
+def test_call_begins_with_its_first_three_turns(database: Database) -> None:
+    texts = {
+        "0": ("Hello.", "", "Good morning.", "later"),
+        "1": ("word " * 30,),
+        "2": ("",),
+        "4": ("あ" * 120,),
+    }
+    ids = {say(database, name, said): name for name, said in texts.items()}
+    with database.read() as conn:
+        found = search.beginnings(conn, [*ids, CallId("f" * 12)])
+    assert {ids[call_id]: text for call_id, text in found.items()} == {
+        "0": "Hello. – Good morning.",
+        "1": f"{('word ' * 16).strip()} …",
+        "4": f"{'あ' * 80} …",
+    }
+
+
 def test_erased_call_is_not_found(database: Database) -> None:
     say(database, "0", SAID["0"])
     with database.write() as conn:

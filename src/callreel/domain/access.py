@@ -33,6 +33,7 @@ class Right(StrEnum):
     PLACE_CALLS = "calls:place"
     EDIT_ALL_NOTES = "notes:edit_all"
     REVIEW_CALLS = "calls:review"
+    LISTEN_LIVE = "calls:listen"
     HOLD_CALLS = "calls:hold"
     SWAP_ROLES = "calls:swap_roles"
     REDACT_CALLS = "calls:redact"
@@ -79,7 +80,7 @@ _SUPERVISOR = _AGENT | {
     Right.READ_ALL_CALLS, Right.EDIT_ALL_NOTES, Right.HOLD_CALLS, Right.SWAP_ROLES, Right.WRITE_TECHNICIANS,
     Right.WRITE_LABELS,
     Right.READ_ACCESSES, Right.REDACT_CALLS, Right.READ_ORIGINALS, Right.WRITE_RULES, Right.REVIEW_CALLS,
-    Right.WRITE_SCORECARDS,
+    Right.WRITE_SCORECARDS, Right.LISTEN_LIVE,
 }  # fmt: skip
 
 RIGHTS: Final[Mapping[UserRole, frozenset[Right]]] = {

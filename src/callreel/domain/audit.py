@@ -40,6 +40,7 @@ class AuditAction(StrEnum):
     CALL_VIEWED = "call_viewed"
     REASON_GIVEN = "reason_given"
     PLAYED = "played"
+    LISTENED = "listened"
     DOWNLOADED = "downloaded"
     EXPORTED = "exported"
     SEARCHED = "searched"
@@ -60,6 +61,7 @@ class AuditAction(StrEnum):
     CORRECTED = "corrected"
     ANALYSIS_ORDERED = "analysis_ordered"
     ANALYSED = "analysed"
+    ASKED = "asked"
     ANALYSIS_ITEM_CHANGED = "analysis_item_changed"
     POLICY_CHANGED = "policy_changed"
     SOUND_ADDED = "sound_added"
@@ -68,6 +70,8 @@ class AuditAction(StrEnum):
     ORIGINALS_DESTROYED = "originals_destroyed"
     PAUSED = "paused"
     RESUMED = "resumed"
+    RECORDING_STOPPED = "recording_stopped"
+    RECORDING_ERASED = "recording_erased"
     LANGUAGE_SET = "language_set"
     ROLES_SWAPPED = "roles_swapped"
     HELD = "held"
@@ -91,6 +95,8 @@ class AuditAction(StrEnum):
     SCORECARD_ADDED = "scorecard_added"
     SCORECARD_CHANGED = "scorecard_changed"
     SCORING_BEGUN = "scoring_begun"
+    ANSWERS_SUGGESTED = "answers_suggested"
+    """By a language model, for a draft."""
     SCORING_DISCARDED = "scoring_discarded"
     SCORED = "scored"
     SCORE_DISPUTED = "score_disputed"
@@ -110,7 +116,7 @@ class AuditAction(StrEnum):
 
 
 ACCESSES: Final = (
-    AuditAction.PLAYED, AuditAction.DOWNLOADED, AuditAction.EXPORTED, AuditAction.CALL_VIEWED,
+    AuditAction.PLAYED, AuditAction.LISTENED, AuditAction.DOWNLOADED, AuditAction.EXPORTED, AuditAction.CALL_VIEWED,
 )  # fmt: skip
 """The actions that show a call's content to a person."""
 

@@ -14,6 +14,7 @@ from callreel.domain.call import Direction
 from callreel.domain.errors import SettingsError
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, LegSid
+from callreel.domain.json_time import json_time
 from callreel.domain.verdict import Reason
 
 
@@ -276,7 +277,8 @@ class Stamp:
 
     `played_at`: when the notice had been played to its end. With `Mode.ASK` it is the time of the answer, which the carrier
     takes only after that. `leg_sid` is the leg that received the notice and answered. `answered_by` is `key` or `word`.
-    `capture_at`: when recording and streaming were requested. `failure` is why they could not be.
+    `capture_at`: when recording and streaming were requested. `failure` is why they could not be. `stopped_at`: when a person
+    chose during the call that it is not recorded; `erased_at`: when all that had been captured until then was erased.
     """
 
     call_id: CallId
@@ -296,10 +298,14 @@ class Stamp:
     capture_at: datetime | None = None
     capture_claimed_until: datetime | None = field(default=None, repr=False)
     failure: str = ""
+    stopped_at: datetime | None = None
+    erased_at: datetime | None = None
 
     @property
     def permits_recording(self) -> bool:
         """Whether recording and streaming may begin now."""
+        if self.stopped_at is not None:
+            return False
         if self.mode is Mode.ASK:
             return self.answer is Answer.GRANTED
         return self.mode is not Mode.OFF
@@ -307,12 +313,17 @@ class Stamp:
     @property
     def excludes_recording(self) -> bool:
         """Whether nothing of the call will be recorded: by a rule or the agent, or since consent was not given."""
-        undecided = self.mode is Mode.ASK and self.answer is None
+        undecided = self.mode is Mode.ASK and self.answer is None and self.stopped_at is None
         return not self.permits_recording and not undecided
 
     @property
     def unrecorded(self) -> Reason | None:
         """Why nothing of the call was recorded; None if a recording is expected. For calls that have ended."""
+        if self.stopped_at is not None:
+            return Reason(
+                "do_not_record",
+                "the agent chose during the call not to record it; what was recorded until then is erased",
+            )
         match self.mode:
             case Mode.OFF if self.skipped:
                 return Reason("do_not_record", "the agent chose not to record this call")
@@ -333,6 +344,8 @@ class Stamp:
 
     def unannounced(self, answered: bool) -> Reason | None:
         """That the notice was not played to its end on an answered call, which was recorded all the same."""
+        if self.stopped_at is not None:
+            return None
         if self.mode is Mode.ANNOUNCE and self.played_at is None and self.capture_at and answered:
             return Reason("notice_missing", "the notice about the recording was not played to its end")
         return None
@@ -350,12 +363,14 @@ class Stamp:
             "language": self.language or None,
             "on_decline": self.on_decline.value if self.mode is Mode.ASK else None,
             "leg_sid": self.leg_sid,
-            "played_at": _time(self.played_at),
+            "played_at": json_time(self.played_at),
             "answer": self.answer.value if self.answer else None,
-            "answered_at": _time(self.answered_at),
+            "answered_at": json_time(self.answered_at),
             "answered_by": self.answered_by or None,
-            "recording_requested_at": _time(self.capture_at),
+            "recording_requested_at": json_time(self.capture_at),
             "failure": self.failure or None,
+            "stopped_at": json_time(self.stopped_at),
+            "erased_at": json_time(self.erased_at),
             "may_record": self.permits_recording,
             "recording_expected": self.unrecorded is None,
             "text": self.text,
@@ -364,6 +379,11 @@ class Stamp:
     @property
     def text(self) -> str:
         """One sentence about it, for people."""
+        if self.stopped_at is not None:
+            erased = "was erased" if self.erased_at is not None else "is being erased"
+            return (
+                f"Not recorded: chosen by the agent during the call. What was recorded until then {erased}."
+            )
         match self.mode:
             case Mode.NONE:
                 return "Recorded without a notice."
@@ -390,7 +410,3 @@ class Stamp:
                 return "Not recorded: the other party declined."
             case Answer.NONE:
                 return "Not recorded: the other party did not answer the question."
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")

@@ -69,3 +69,19 @@ class LanguageModelError(RequestError):
 
 class UnusableAnswerError(LanguageModelError):
     """The language model's answer has not the form that was requested."""
+
+
+class MailError(RequestError):
+    """The mail server cannot be used: it does not answer, or refuses the session or the sender."""
+
+
+class MailRefusedError(MailError):
+    """The mail server refused one message or its recipient."""
+
+
+class MailUnconfirmedError(MailError):
+    """The connection broke while a message was handed over, so it may have been sent."""
+
+
+class AccessEndedError(CallreelError):
+    """The session or API token of a request was ended after the request began."""

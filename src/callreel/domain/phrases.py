@@ -185,7 +185,7 @@ def _compiled(pattern: str, kind: PhraseKind, number: int | None = None) -> _Pat
     except re2.error as error:
         if number is None:
             raise PhraseError("the phrases are too complex together") from None
-        raise PhraseError(f"phrase {number} is no regular expression of RE2 ({_reason(error)})") from None
+        raise PhraseError(f"phrase {number} is not a regular expression of RE2 ({_reason(error)})") from None
 
 
 def _reason(error: Exception) -> str:

@@ -42,6 +42,11 @@ class RedactionPolicy(StrEnum):
     KEEP_BOTH = "keep_both"
     REDACTED_ONLY = "redacted_only"
 
+    @property
+    def redacts(self) -> bool:
+        """Whether every call is redacted, so that its text waits for that."""
+        return self is not RedactionPolicy.OFF
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:

@@ -1,4 +1,4 @@
-"""Durable work on a call: the names of the workflows, their state for the operations page, and the work queue."""
+"""Durable work, most of it on a call: the names of the workflows, their state for the operations page, and the work queue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ class Workflow(StrEnum):
     REDACT = "redact"
     ANALYSE = "analyse"
     DELIVER = "deliver"
+    MAIL_REPORT = "mail-report"
 
 
 ON_RECORDINGS = (Workflow.DOWNLOAD, Workflow.TRANSCRIBE, Workflow.COMPARE, Workflow.NO_RECORDING)

@@ -27,7 +27,7 @@ def entry_json(entry: AuditEntry) -> dict[str, Json]:
 
 
 def trail_json(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """One document, an entry a line."""
+    """One document, one entry per line."""
     yield '{"entries": ['
     separator = "\n"
     for entry in entries:
@@ -37,7 +37,7 @@ def trail_json(entries: Iterable[AuditEntry]) -> Iterator[str]:
 
 
 def trail_csv(entries: Iterable[AuditEntry]) -> Iterator[str]:
-    """A header row, then an entry a row; the details are JSON."""
+    """A header row, then one row per entry; the details are JSON."""
     line = _Line()
     rows = csv.writer(line)
     rows.writerow(COLUMNS)

@@ -13,7 +13,7 @@ from callreel.domain.call import Role
 from callreel.domain.transcript import Turn
 from callreel.formats.paused import TEXT, Paused
 
-COLUMNS = ("start_ms", "end_ms", "role", "name", "text", "confidence")
+COLUMNS = ("start_ms", "end_ms", "role", "name", "text", "confidence", "sentiment")
 BYTE_ORDER_MARK = "\ufeff"
 _FORMULA = frozenset("=+-@|%")
 
@@ -22,10 +22,12 @@ def transcript_csv(
     turns: Iterable[Turn],
     names: Mapping[Role, str],
     pauses: Iterable[Paused] = (),
+    sentiments: Iterable[tuple[Role, int, str]] = (),
     *,
     byte_order_mark: bool = False,
 ) -> str:
-    """The whole file, with a header row. `names` has the display name of each role.
+    """The whole file, with a header row. `names` has the display name of each role. `sentiments` are how a party sounds from a
+    position on, in the order of time; a turn before them has none.
 
     The rows of pauses have no role. Without `byte_order_mark` Excel assumes the legacy encoding of its locale; most programs need none.
     """
@@ -33,20 +35,21 @@ def transcript_csv(
     rows = csv.writer(lines)
     rows.writerow(COLUMNS)
     waiting = [*pauses]
+    course = [*sentiments]
     for turn in turns:
         while waiting and waiting[0].start_ms < turn.start_ms:
             rows.writerow(_pause_row(waiting.pop(0)))
         confidence = "" if turn.confidence is None else round(turn.confidence, 3)
         text = guarded(" ".join(turn.text.split()))
-        rows.writerow(
-            [turn.start_ms, turn.end_ms, turn.role.value, guarded(names[turn.role]), text, confidence]
-        )
+        sounds = [kind for role, at_ms, kind in course if role is turn.role and at_ms <= turn.start_ms][-1:]
+        who = [turn.role.value, guarded(names[turn.role])]
+        rows.writerow([turn.start_ms, turn.end_ms, *who, text, confidence, *(sounds or [""])])
     rows.writerows(map(_pause_row, waiting))
     return (BYTE_ORDER_MARK if byte_order_mark else "") + "".join(lines.written)
 
 
 def _pause_row(pause: Paused) -> list[object]:
-    return [pause.start_ms, "" if pause.end_ms is None else pause.end_ms, "", "", TEXT, ""]
+    return [pause.start_ms, "" if pause.end_ms is None else pause.end_ms, "", "", TEXT, "", ""]
 
 
 class Lines:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from callreel.domain.call import Direction, Role
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 
 SYNTAX: Final = "0.4.0"
 MEDIA_TYPE: Final = "application/vcon+json"
@@ -108,7 +109,7 @@ def _parties(call: Call) -> list[Json]:
 
 
 def _dialog(call: Call) -> list[Json]:
-    start = _time(call.began)
+    start = json_time(call.began)
     if call.audio:
         return [_recording(call, audio, start) for audio in call.audio]
     if call.document["answered_at"] is None and call.document["ended_at"] is not None:
@@ -119,7 +120,7 @@ def _dialog(call: Call) -> list[Json]:
     return []
 
 
-def _recording(call: Call, audio: Audio, start: str) -> Json:
+def _recording(call: Call, audio: Audio, start: Json) -> Json:
     parties: list[Json] = [_PARTY[role] for role in audio.channels] or _first(call)
     digest = base64.urlsafe_b64encode(audio.sha512).decode().rstrip("=")
     dialog: dict[str, Json] = {
@@ -185,7 +186,7 @@ def _attachments(call: Call) -> list[Json]:
     kept = (("consent", document["consent"]), ("pauses", document["pauses"]), ("notes", document["notes"]))
     about: dict[str, Json] = {"dialog": 0} if _dialog(call) else {}
     return [
-        {"purpose": purpose, "start": _time(call.began), "party": _CALLREEL, **about, **_inline(body)}
+        {"purpose": purpose, "start": json_time(call.began), "party": _CALLREEL, **about, **_inline(body)}
         for purpose, body in kept
         if body
     ]
@@ -199,10 +200,6 @@ def _about(call: Call) -> dict[str, Json]:
 def _inline(body: Json) -> dict[str, Json]:
     """As "Inline Files" says."""
     return {"mediatype": "application/json", "encoding": "json", "body": body}
-
-
-def _time(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
 
 
 def began_at(created: datetime, answered: datetime | None, recording: datetime | None) -> datetime:

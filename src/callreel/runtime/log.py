@@ -1,4 +1,4 @@
-"""The log on standard error: text for people, or one JSON object a line. Secrets and phone numbers are masked.
+"""The log on standard error: text for people, or one JSON object per line. Secrets and phone numbers are masked.
 
 A formatter on the handler masks them in every line, of our modules and of libraries.
 """
@@ -22,7 +22,7 @@ _REMEMBERED = 10_000
 _legs: OrderedDict[str, str] = OrderedDict()
 
 
-def remember(call_id: str, leg_sid: str) -> None:
+def add_leg_to_log_lines(call_id: str, leg_sid: str) -> None:
     """Add the parent leg to every later log line of this process that has the field `call_id`."""
     _legs[call_id] = leg_sid
     _legs.move_to_end(call_id)
@@ -35,7 +35,7 @@ def mask_numbers(text: str) -> str:
     return _PHONE.sub(lambda m: m[1] + "*" * (len(m[2]) + 2) + m[3][2:], text)
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     """`text` on one line, with what a terminal would obey (control characters, marks of direction) as escapes."""
     if text.isprintable():
         return text
@@ -69,7 +69,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time (UTC), level, logger, message, then the extra fields, `call_id` and the like."""
+    """One JSON object per line: time (UTC), level, logger, message, then the extra fields, `call_id` and the like."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -92,7 +92,7 @@ class TextLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
         extra = "".join(f" {name}={value}" for name, value in _extra(record).items())
-        line = f"{time} {record.levelname.lower()} {record.name}: {visible(record.getMessage() + extra)}"
+        line = f"{time} {record.levelname.lower()} {record.name}: {escape_unprintable(record.getMessage() + extra)}"
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

@@ -5,8 +5,10 @@ that a name cannot be public for the check and private for the connection (DNS r
 settings need none of this.
 """
 
+import functools
 import ipaddress
 import socket
+import ssl
 from collections.abc import Callable, Collection, Sequence
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
@@ -25,6 +27,12 @@ _TRANSLATED: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 class AddressRefusedError(CallreelError):
     """A request to an address from outside that is not made."""
+
+
+@functools.cache
+def tls_context() -> ssl.SSLContext:
+    """What all HTTP clients of a process use: reading the certificates for each takes 25 ms."""
+    return httpx2.create_ssl_context()
 
 
 def is_public(address: str) -> bool:
@@ -82,10 +90,10 @@ class OutsideTransport(httpx2.BaseTransport):
         self._inside = inside
         self._own = own
         self._own_transport = own_transport
-        self._direct = httpx2.HTTPTransport()
+        self._direct = httpx2.HTTPTransport(verify=tls_context())
         found = getproxies()
         self._proxies = {
-            scheme: httpx2.HTTPTransport(proxy=url if "://" in url else f"http://{url}")
+            scheme: httpx2.HTTPTransport(verify=tls_context(), proxy=url if "://" in url else f"http://{url}")
             for scheme in ("http", "https", "all")
             if (url := found.get(scheme))
         }

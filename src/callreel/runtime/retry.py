@@ -18,6 +18,7 @@ from callreel.domain.errors import (
     CarrierError,
     EngineError,
     LanguageModelError,
+    MailError,
     RequestError,
     StoreError,
     StoreUnavailableError,
@@ -114,7 +115,7 @@ def _reason(error: Exception, park_after: int) -> tuple[str, int]:
         if not error.retryable:
             return str(error), 1
         return str(error), park_after if error.status is not None else min(park_after, CUT_ATTEMPTS)
-    if isinstance(error, LanguageModelError):
+    if isinstance(error, LanguageModelError | MailError):
         return str(error), park_after if error.retryable else 1
     if isinstance(error, StoreUnavailableError):
         return str(error), park_after

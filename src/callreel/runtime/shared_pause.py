@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,8 +48,12 @@ class SharedPause:
         left_s = found.st_mtime - time.time()
         return left_s if 0 < left_s <= LONGEST_S else 0.0  # a clock that was set back makes no long pause
 
-    def keep(self) -> None:
-        """Wait until it is over, also if it is made longer meanwhile; blocks for LONGEST_S at most."""
+    def keep(self, sleep: Callable[[float], object] = time.sleep) -> None:
+        """Wait until it is over, also if it is made longer meanwhile; blocks for LONGEST_S at most.
+
+        `sleep` returns true to end the wait.
+        """
         give_up_s = time.monotonic() + LONGEST_S
         while (left_s := self.left_s) > 0 and time.monotonic() < give_up_s:
-            time.sleep(left_s)
+            if sleep(left_s):
+                return

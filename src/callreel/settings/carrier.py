@@ -14,7 +14,7 @@ from callreel.domain.consent import Jurisdiction, read_jurisdictions
 from callreel.domain.cost import Prices
 from callreel.domain.errors import SettingsError
 from callreel.runtime.loopback import is_loopback
-from callreel.settings.values import Phrases, Words, split_pairs, web_address
+from callreel.settings.values import BaseAddress, Phrases, Words, split_pairs, web_address
 
 MEDIA_PATH: Final = "/twilio/media-stream"
 INCLUDED_JURISDICTIONS: Final = Path(__file__).with_name("jurisdictions.csv")
@@ -84,7 +84,7 @@ class AccountSettings(BaseSettings):
 
     title: ClassVar[str] = "Carrier account"
 
-    carrier_api_url: str = Field(
+    carrier_api_url: BaseAddress = Field(
         default="https://api.twilio.com", description="Base address of the carrier's REST API."
     )
     account_sid: str | None = Field(
@@ -124,12 +124,6 @@ class AccountSettings(BaseSettings):
     shared_keys: Annotated[dict[str, SecretStr], NoDecode, BeforeValidator(_key_pairs)] = Field(
         default={}, description="Shared keys that may sign webhooks with SHA-256, as sid=secret,sid=secret."
     )
-
-    @field_validator("carrier_api_url")
-    @classmethod
-    def _check_api_url(cls, value: str) -> str:
-        web_address(value)
-        return value.rstrip("/")
 
 
 class CallSettings(BaseSettings):

@@ -54,7 +54,7 @@ def change_settings(path: Path, values: Mapping[str, str], remove: Collection[st
 
 def require_writable(path: Path) -> None:
     """Raise SettingsError if the file cannot be written, before anything depends on it."""
-    folder = path.parent
+    folder = path.resolve().parent  # where a link leads, the file is replaced
     if not os.access(folder, os.W_OK | os.X_OK) or (path.exists() and not os.access(path, os.R_OK)):
         raise SettingsError(
             f"cannot write the settings file {path}: this user lacks access to its folder; run in another folder or set CALLREEL_CONFIG"

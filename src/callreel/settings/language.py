@@ -4,11 +4,11 @@ from decimal import Decimal
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings
 
 from callreel.runtime.loopback import is_loopback
-from callreel.settings.values import web_address
+from callreel.settings.values import BaseAddress
 
 
 class LanguageModelSettings(BaseSettings):
@@ -16,7 +16,7 @@ class LanguageModelSettings(BaseSettings):
 
     title: ClassVar[str] = "Language model"
 
-    language_model_url: str | None = Field(
+    language_model_url: BaseAddress | None = Field(
         default=None,
         description="Address of the API of an OpenAI-compatible chat server, such as http://127.0.0.1:11434/v1 for Ollama. Default: calls are not analysed.",
     )
@@ -46,14 +46,6 @@ class LanguageModelSettings(BaseSettings):
         ge=0,
         description="Price of a million tokens of its answers.",
     )
-
-    @field_validator("language_model_url")
-    @classmethod
-    def _check_language_model_server(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        web_address(value)
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _check_language_model(self) -> "LanguageModelSettings":

@@ -21,6 +21,7 @@ from callreel.settings.carrier import (
 )
 from callreel.settings.language import LanguageModelSettings
 from callreel.settings.limits import LimitSettings, LogSettings
+from callreel.settings.mail import MailSettings
 from callreel.settings.privacy import PrivacySettings
 from callreel.settings.speech import SpeechSettings
 from callreel.settings.storage import EncryptionSettings, RetentionSettings, StorageSettings
@@ -49,6 +50,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
     ProviderSettings,
     AuditSettings,
     WebhookSettings,
+    MailSettings,
     PriceSettings,
     LogSettings,
 )
@@ -57,6 +59,7 @@ SECTIONS: tuple[type[BaseSettings], ...] = (
 class Settings(  # pydantic collects fields from the last base to the first, so the first section comes last
     LogSettings,
     PriceSettings,
+    MailSettings,
     WebhookSettings,
     AuditSettings,
     ProviderSettings,

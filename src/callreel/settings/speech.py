@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from callreel.asr.languages import normalized
-from callreel.settings.values import Options, Phrases, web_address
+from callreel.settings.values import BaseAddress, Options, Phrases
 
 AUTO: Final = "auto"
 NO_ENGINE: Final = "none"
@@ -67,7 +67,7 @@ class SpeechSettings(BaseSettings):
         default=(),
         description="Custom vocabulary: words and names that engines should expect, separated by commas. Users can add more on the pages.",
     )
-    openai_base_url: str | None = Field(
+    openai_base_url: BaseAddress | None = Field(
         default=None,
         description="Address of an OpenAI-compatible speech server. Default: OpenAI's own server.",
     )
@@ -103,14 +103,6 @@ class SpeechSettings(BaseSettings):
     @classmethod
     def _normalize_language(cls, value: object) -> object:
         return (normalized(value) or value) if isinstance(value, str) else value
-
-    @field_validator("openai_base_url")
-    @classmethod
-    def _check_speech_server(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        web_address(value)
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _check_speech(self) -> "SpeechSettings":

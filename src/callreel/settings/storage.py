@@ -105,7 +105,7 @@ class EncryptionSettings(BaseSettings):
         description="Master keys as id=base64,id=base64; the first one is current. With a master key, audio and the text of calls are encrypted at rest. callreel keys new makes one.",
     )
     encryption_keys_file: Path | None = Field(
-        default=None, description="Instead: a file with the master keys, one a line."
+        default=None, description="Instead: a file with the master keys, one per line."
     )
     encryption_keys_command: str | None = Field(
         default=None,

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 
@@ -52,3 +52,12 @@ def web_address(value: str) -> SplitResult:
     if url.query or url.fragment or url.username or "?" in value or "#" in value:
         raise ValueError("should be a web address without user name, query and fragment")
     return url
+
+
+def _base_address(value: str) -> str:
+    web_address(value)
+    return value.rstrip("/")
+
+
+BaseAddress: TypeAlias = Annotated[str, AfterValidator(_base_address)]
+"""A web address without a slash at its end."""

@@ -3,7 +3,7 @@
 Code below needs no knowledge of the audit trail; `describe` adds what only the use case knows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -18,10 +18,20 @@ from callreel.store.db.database import Database, at_commit
 
 @dataclass(slots=True)
 class PendingEntry:
-    """`appended` is true when the entry is in the trail."""
+    """`appended` is true when the entry is in the trail. Until then each transaction begins with `check`, which raises to refuse
+    it: the request may have ended its own session by its first change.
+
+    `deferred`: the entry is not appended when the response begins, but by `append_deferred_entry`.
+    """
 
     event: AuditEvent
+    check: Callable[[Connection], None] | None = None
     appended: bool = False
+    deferred: bool = False
+
+    def after_begin(self, conn: Connection) -> None:
+        if self.check is not None and not self.appended:
+            self.check(conn)
 
     def before_commit(self, conn: Connection) -> None:
         if not self.appended:
@@ -35,9 +45,9 @@ _pending: ContextVar[PendingEntry | None] = ContextVar("pending_entry", default=
 
 
 @contextmanager
-def audited(event: AuditEvent) -> Iterator[PendingEntry]:
-    """Within it, the first transaction that changes a row also appends the entry, last."""
-    pending = PendingEntry(event)
+def audited(event: AuditEvent, check: Callable[[Connection], None] | None = None) -> Iterator[PendingEntry]:
+    """Within it, the first transaction that changes a row begins with `check`, and also appends the entry, last."""
+    pending = PendingEntry(event, check)
     tokens = _pending.set(pending), at_commit.set(pending)
     try:
         yield pending
@@ -78,6 +88,22 @@ def describe(
         action=action or event.action,
         details={**event.details, **details},
     )
+
+
+def defer_entry() -> None:
+    """The response begins before that happened which the entry is about. Without a request, do nothing."""
+    pending = _pending.get()
+    if pending is not None:
+        pending.deferred = True
+
+
+def append_deferred_entry(database: Database) -> None:
+    """Append the entry of the current request, if it was deferred; it can no longer change."""
+    pending = _pending.get()
+    if pending is not None and pending.deferred and not pending.appended:
+        with on_its_own(database) as conn:
+            pending.before_commit(conn)
+        pending.after_commit()
 
 
 def leave_out() -> None:

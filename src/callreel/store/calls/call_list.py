@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, ColumnElement, Connection, and_, func, or_, select
 
-from callreel.domain.call import CallState
+from callreel.domain.call import CallState, Direction
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.insight.moment_kind import MomentKind
@@ -63,6 +63,7 @@ class CallFilter:
     number: str | None = None
     number_name: str | None = None
     state: CallState | None = None
+    direction: Direction | None = None
     verdict: Verdict | None = None
     judged: bool | None = None
     min_s: float | None = None
@@ -105,10 +106,10 @@ class Position:
 
 def page(conn: Connection, wanted: CallFilter, limit: int, before: Position | None = None) -> list[CallRow]:
     """Up to `limit` calls, newest first; `before` is the position of the last one already seen."""
-    if _measure_limits(wanted):
+    if measure_limits(wanted):
         return [row for row, _ in _measured_page(conn, wanted, None, limit, before)]
     at, call_id = calls.c.created_at, calls.c.id
-    query = select(calls).where(*_conditions(conn, wanted))
+    query = select(calls).where(*conditions(conn, wanted))
     if wanted.label is not None:
         # An index has the calls of a label, newest first.
         at, call_id = call_labels.c.created_at, call_labels.c.call_id
@@ -140,7 +141,7 @@ def _measured_page(
     """
     at, call_id = measures.c.created_at, measures.c.call_id
     query = select(calls).join(measures, call_id == calls.c.id)
-    query = query.where(*_conditions(conn, wanted), *_measure_limits(wanted), *_began_within(wanted, at))
+    query = query.where(*conditions(conn, wanted), *measure_limits(wanted), *_began_within(wanted, at))
     if wanted.label is not None:
         query = query.where(call_id.in_(labeled(wanted.label)))
     order = [at.desc(), call_id.desc()]
@@ -167,8 +168,8 @@ def _has_digits(conn: Connection, digits: str) -> ColumnElement[bool]:
     return stored_among(conn, calls.c.remote_number, lambda number: digits in number)
 
 
-def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool]]:
-    """All conditions except `label` and those on measures, whose tables the query is built on."""
+def conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """All conditions on `calls`, without `label` and the measures, whose tables the list's queries are built on."""
     found = [*search.condition(conn, wanted.query), *_began_within(wanted, calls.c.created_at)]
     found += [calls.c.agent == agent for agent in (wanted.agent, wanted.own) if agent is not None]
     if wanted.number:
@@ -180,6 +181,8 @@ def _conditions(conn: Connection, wanted: CallFilter) -> list[ColumnElement[bool
         found.append(among(conn, calls.c.remote_number, numbers))
     if wanted.state is not None:
         found.append(calls.c.state == wanted.state)
+    if wanted.direction is not None:
+        found.append(calls.c.direction == wanted.direction)
     if wanted.verdict is not None:
         found.append(calls.c.verdict == wanted.verdict)
     if wanted.judged is not None:
@@ -215,7 +218,8 @@ def _began_within(wanted: CallFilter, at: Column[Any]) -> list[ColumnElement[boo
     return found
 
 
-def _measure_limits(wanted: CallFilter) -> list[ColumnElement[bool]]:
+def measure_limits(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    """The conditions on `measures`."""
     found: list[ColumnElement[bool]] = []
     if wanted.min_silence_s is not None:
         found.append(measures.c.silence_ms >= round(wanted.min_silence_s * 1000))

@@ -12,7 +12,7 @@ from callreel.domain.errors import NoCallError
 from callreel.domain.ids import CallId, LegSid
 from callreel.domain.transcript import TranscriptKind
 from callreel.domain.verdict import Comparison, Reason, Verdict
-from callreel.runtime.log import remember
+from callreel.runtime.log import add_leg_to_log_lines
 from callreel.store.calls import measures
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
@@ -87,7 +87,7 @@ class CallRow:
     assigned_to: str | None = None
 
     def __post_init__(self) -> None:
-        remember(self.id, self.leg_sid)
+        add_leg_to_log_lines(self.id, self.leg_sid)
 
     @property
     def topology(self) -> Topology:

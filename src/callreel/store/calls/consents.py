@@ -60,6 +60,45 @@ def set_captured(conn: Connection, call_id: CallId, at: datetime, failure: str =
     conn.execute(update(consents).where(consents.c.call_id == call_id).values(values))
 
 
+def stop(conn: Connection, stamp: Stamp, at: datetime) -> None:
+    """The call is not recorded from `at` on; `stamp` becomes its stamp if it has none."""
+    insert(conn, stamp)
+    conn.execute(update(consents).where(consents.c.call_id == stamp.call_id).values(stopped_at=at))
+
+
+def is_stopped(conn: Connection, call_id: CallId) -> bool:
+    """Whether a person chose during the call that it is not recorded."""
+    return call_id in stopped(conn, [call_id])
+
+
+def stopped(conn: Connection, call_ids: Collection[CallId]) -> set[CallId]:
+    """Those of the calls for which a person chose so."""
+    query = select(consents.c.call_id).where(
+        consents.c.call_id.in_(list(call_ids)), consents.c.stopped_at.is_not(None)
+    )
+    return {CallId(call_id) for call_id in conn.execute(query).scalars()}
+
+
+def to_erase(conn: Connection) -> list[CallId]:
+    """Stopped calls of which something captured may still exist."""
+    query = select(consents.c.call_id).where(
+        consents.c.stopped_at.is_not(None), consents.c.erased_at.is_(None)
+    )
+    return [CallId(call_id) for call_id in conn.execute(query).scalars()]
+
+
+def set_erased(conn: Connection, call_id: CallId, at: datetime) -> bool:
+    """What was captured of a stopped call is erased; False if that was known."""
+    open_ = consents.c.call_id == call_id, consents.c.stopped_at.is_not(None), consents.c.erased_at.is_(None)
+    return conn.execute(update(consents).where(*open_).values(erased_at=at)).rowcount == 1
+
+
+def reopen_erasure(conn: Connection, call_id: CallId) -> None:
+    """The carrier reported another recording of a stopped call."""
+    mine = consents.c.call_id == call_id, consents.c.stopped_at.is_not(None)
+    conn.execute(update(consents).where(*mine).values(erased_at=None))
+
+
 def claim_capture(conn: Connection, call_id: CallId, now: datetime, until: datetime) -> bool:
     """Whether this process alone requests the recording of a live call with consent until `until`."""
     claimed = _waiting(now).where(consents.c.call_id == call_id)
@@ -80,6 +119,7 @@ def _waiting(now: datetime) -> Select[Any]:
             consents.c.answer == Answer.GRANTED,
             consents.c.capture_at.is_(None),
             consents.c.failure == "",
+            consents.c.stopped_at.is_(None),
             or_(consents.c.capture_claimed_until.is_(None), consents.c.capture_claimed_until < now),
             calls.c.state == CallState.LIVE,
         )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, exists, false, or_, select
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.pause import CarrierPause
-from callreel.domain.recording import CloudState
+from callreel.domain.recording import CloudState, LayerFile
 from callreel.domain.verdict import Verdict
 from callreel.store.calls.holds import open_holds
 from callreel.store.db.dialect import insert_new
@@ -29,9 +29,19 @@ class DeletionRow:
     deleted_at: datetime
 
 
-def insert(conn: Connection, row: DeletionRow) -> bool:
-    """Save a tombstone; False when there is one."""
-    return insert_new(conn, carrier_deletions, values_of(carrier_deletions, row))
+def record(
+    conn: Connection,
+    sid: RecordingSid,
+    call_id: CallId,
+    at: datetime,
+    *,
+    was_there: bool,
+    copy: LayerFile | None = None,
+) -> None:
+    """Save the tombstone of a recording, unless there is one. `copy` is our own, if we have one."""
+    sha256, duration_ms = (copy.sha256 or "", copy.duration_ms) if copy else ("", 0)
+    row = DeletionRow(sid, call_id, sha256, duration_ms, not was_there, at)
+    insert_new(conn, carrier_deletions, values_of(carrier_deletions, row))
 
 
 def all_deletions(conn: Connection) -> list[DeletionRow]:

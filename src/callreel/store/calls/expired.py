@@ -32,9 +32,11 @@ from callreel.store.db.tables import (
     live_scores,
     notes,
     phrase_alerts,
+    spilled_segments,
     topics,
     transcripts,
     turn_index,
+    turns,
 )
 from callreel.store.scorecards import reviews
 
@@ -167,6 +169,25 @@ def delete_text(conn: Connection, call_id: CallId) -> dict[str, Json]:
     quoted = live_events.c.call_id == call_id, live_events.c.kind.in_(_SPOKEN)
     counts["live_events"] = conn.execute(delete(live_events).where(*quoted)).rowcount
     counts["scorecard_reviews"] = reviews.blank_texts(conn, call_id)
+    return {name: count for name, count in counts.items() if count}
+
+
+def delete_captured(conn: Connection, call_id: CallId) -> dict[str, Json]:
+    """Delete what was made of a call's sound and the rows of its files, and the keys that were pressed; notes stay.
+
+    A transcript stays without turns, since the work after the call waits for it. Returns how many rows of each table.
+    """
+    call_rows.lock(conn, call_id)
+    tables = [layers, *(table for table in _TEXT if table not in (notes, transcripts)), spilled_segments]
+    counts: dict[str, Json] = {
+        table.name: conn.execute(delete(table).where(table.c.call_id == call_id)).rowcount for table in tables
+    }
+    of_call = select(transcripts.c.id).where(transcripts.c.call_id == call_id)
+    counts["turns"] = conn.execute(delete(turns).where(turns.c.transcript_id.in_(of_call))).rowcount
+    said = live_events.c.call_id == call_id, live_events.c.kind.in_((EventKind.FINAL, EventKind.PHRASE_ALERT))
+    counts["live_events"] = conn.execute(delete(live_events).where(*said)).rowcount
+    keys = facts.c.call_id == call_id, facts.c.kind.in_(("digit", "unknown_stream_event"))
+    counts["facts"] = conn.execute(delete(facts).where(*keys)).rowcount
     return {name: count for name, count in counts.items() if count}
 
 

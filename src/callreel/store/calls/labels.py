@@ -29,6 +29,11 @@ class LabelRow:
     color: LabelColor
 
 
+def lock(conn: Connection) -> None:
+    """Let one transaction at a time change the list of labels."""
+    advisory_lock(conn, _LABELS_LOCK)
+
+
 def add(conn: Connection, name: str, color: LabelColor) -> LabelRow:
     """Raises LabelTakenError."""
     _refuse_taken(conn, name, None)
@@ -117,7 +122,7 @@ def _by_name(rows: Iterable[LabelRow]) -> list[LabelRow]:
 
 
 def _refuse_taken(conn: Connection, name: str, but: int | None) -> None:
-    advisory_lock(conn, _LABELS_LOCK)
+    lock(conn)
     for row in all_labels(conn):
         if row.name.casefold() == name.casefold() and row.id != but:
             raise LabelTakenError(f"there is a label {row.name} already")

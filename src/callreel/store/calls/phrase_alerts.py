@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from callreel.domain.call import Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.domain.json_time import json_time
 from callreel.domain.phrases import PhraseRule, Trigger
 from callreel.store.db.dialect import insert_new
 from callreel.store.db.rows import fetch_all, fetch_one
@@ -40,7 +41,7 @@ class PhraseAlertRow:
         return {
             "id": self.id, "rule_id": self.rule_id, "rule": self.rule, "trigger": self.trigger.value,
             "role": self.role.value if self.role else None, "start_ms": self.start_ms, "end_ms": self.end_ms,
-            "at": self.at.isoformat(timespec="milliseconds"),
+            "at": json_time(self.at),
         }  # fmt: skip
 
     @property

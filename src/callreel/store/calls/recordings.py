@@ -10,8 +10,9 @@ from sqlalchemy import Connection, exists, select, update
 from callreel.domain.call import CallState
 from callreel.domain.events import EventKind, LiveEvent
 from callreel.domain.ids import CallId, LegSid, RecordingSid
-from callreel.domain.recording import CloudState, advance
+from callreel.domain.recording import CloudState, advance, from_file
 from callreel.domain.work import Workflow
+from callreel.store.calls import deletions
 from callreel.store.calls import outbox as outbox_rows
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.dialect import insert_new
@@ -25,6 +26,9 @@ DISPATCHABLE = (CloudState.COMPLETED, CloudState.ABSENT, CloudState.FAILED, Clou
 
 UNSETTLED = (CloudState.EXPECTED, CloudState.IN_PROGRESS)
 """States before the carrier's last report."""
+
+AT_CARRIER = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
+"""States in which the carrier has a copy, unless we deleted it there."""
 
 _REPORTED = (
     "carrier_status", "source", "channels", "duration_s", "error_code", "started_at", "track", "price", "price_currency",
@@ -108,6 +112,18 @@ def of_call(conn: Connection, call_id: CallId) -> list[RecordingRow]:
     return fetch_all(conn, RecordingRow, query.order_by(recordings.c.started_at, recordings.c.sid))
 
 
+def at_carrier(
+    conn: Connection, call_id: CallId, states: Collection[CloudState] = AT_CARRIER
+) -> list[RecordingSid]:
+    """The call's recordings in one of `states` that the carrier should still have a copy of."""
+    gone = deletions.sids_of_call(conn, call_id)
+    return [
+        row.sid
+        for row in of_call(conn, call_id)
+        if row.state in states and row.sid not in gone and not from_file(row.sid)
+    ]
+
+
 def set_agreement(conn: Connection, sid: RecordingSid, agreement: float, live_start: int | None) -> None:
     """Store how well the live layers correlate with a recording, 0 to 1, and where it starts in them."""
     values = {"agreement": agreement, "live_start": live_start}
@@ -183,6 +199,12 @@ def set_state(conn: Connection, sid: RecordingSid, state: CloudState, at: dateti
     earlier = [known for known in CloudState if advance(known, state) is not known]
     moved = update(recordings).where(recordings.c.sid == sid, recordings.c.state.in_(earlier))
     return conn.execute(moved.values(state=state, updated_at=at, failure=None)).rowcount == 1
+
+
+def discard(conn: Connection, sid: RecordingSid, why: str, at: datetime) -> None:
+    """The recording was deleted at the carrier without a download: from now on the call has none."""
+    gone = update(recordings).where(recordings.c.sid == sid)
+    conn.execute(gone.values(state=CloudState.MISSING, carrier_status=why, updated_at=at))
 
 
 def _order(conn: Connection, row: RecordingRow) -> None:

@@ -17,7 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InternalError, OperationalError
 
 from callreel.domain.errors import StoreError
@@ -27,12 +27,16 @@ from callreel.store.encryption.sealed_text import TextCipher
 
 BUSY_TIMEOUT_S = 20.0
 _CHECKPOINT_WAIT_MS = 250
+_STEPS = Path(__file__).parent / "migrations" / "versions"
 _REBUILD_LOCK = 0x0CA11_4EE1
 _URL_FORMS = "sqlite:///path, a path, or postgresql://user@host/name"
 
 
 class AtCommit(Protocol):
-    """What belongs into the same transaction as a change of the current request or command: its audit entry."""
+    """What belongs into the same transaction as a change of the current request or command: the check that the person is still
+    signed in, and its audit entry."""
+
+    def after_begin(self, conn: Connection) -> None: ...
 
     def before_commit(self, conn: Connection) -> None: ...
 
@@ -90,6 +94,7 @@ class Database:
             if addition is None:
                 yield conn
                 return
+            addition.after_begin(conn)
             changed = _watched(conn)
             yield conn
             if not changed():
@@ -105,11 +110,21 @@ class Database:
 
     def migrate(self) -> None:
         """Migrate the tables to the newest version in one transaction. Concurrent processes wait for each other."""
-        # Importing Alembic takes a quarter of a second, which commands that only read should not pay.
+        if self._newest():
+            return
+        # Importing Alembic takes a quarter of a second, which a start with current tables should not pay.
         from callreel.store.db.migrations import upgrade
 
         with self.rebuild() as conn:
             upgrade(conn)
+
+    def _newest(self) -> bool:
+        """Whether the tables have the newest version already: the last of the steps, whose files begin with their version."""
+        newest = max(step.name.partition("_")[0] for step in _STEPS.glob("[0-9]*.py"))
+        with self.read() as conn:
+            return inspect(conn).has_table("alembic_version") and newest == conn.scalar(
+                text("SELECT version_num FROM alembic_version")
+            )
 
     @contextmanager
     def rebuild(self) -> Iterator[Connection]:

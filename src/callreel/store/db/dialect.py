@@ -4,7 +4,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, Table, extract, func, select
+from sqlalchemy import ColumnElement, Connection, Float, Table, extract, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import ReturningInsert
 
@@ -39,3 +39,14 @@ def seconds_between(
         return extract("epoch", end - start).cast(Float)
     # A Julian day as a double resolves about 40 us, so round to the millisecond.
     return func.round((func.julianday(end) - func.julianday(start)) * 86_400.0, 3)
+
+
+def without_compilation(conn: Connection) -> None:
+    """Interpret the queries of this transaction: compiling a long one takes PostgreSQL longer than it gains."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("SET LOCAL jit = off"))
+
+
+def at_least_zero(conn: Connection, number: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The number, or 0 if it is negative. Of NULL, 0 on PostgreSQL and NULL on SQLite."""
+    return func.greatest(number, 0) if conn.dialect.name == "postgresql" else func.max(number, 0)

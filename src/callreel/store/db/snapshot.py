@@ -1,7 +1,6 @@
 """A consistent copy of an SQLite database in use, with SQLite's backup API."""
 
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 from callreel.domain.errors import StoreError
@@ -10,8 +9,8 @@ from callreel.store.files.durable_files import sync_file, sync_folder
 _PAGES_A_STEP = 1_000
 
 
-def copy_sqlite(source: Path, target: Path, *, on_step: Callable[[], None] = lambda: None) -> None:
-    """Copy the database `source` to the new file `target`, and sync it. `on_step` is called between batches of pages.
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy the database `source` to the new file `target`, and sync it.
 
     One read transaction of the source gives a snapshot, while others may write (WAL). Raises StoreError.
     """
@@ -26,7 +25,7 @@ def copy_sqlite(source: Path, target: Path, *, on_step: Callable[[], None] = lam
         # Without a transaction any write between two steps restarts the copy, under load forever.
         reading.execute("BEGIN")
         reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        reading.backup(writing, pages=_PAGES_A_STEP, progress=lambda *_: on_step(), sleep=0)
+        reading.backup(writing, pages=_PAGES_A_STEP, sleep=0)
         found = writing.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.Error as error:
         raise StoreError(f"the database {source} cannot be copied: {error}") from None

@@ -21,17 +21,18 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    and_,
 )
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.schema import SchemaItem
 
 from callreel.domain.access import Scope, UserRole
-from callreel.domain.analysis import Citation, Content, ItemKind, ItemState
 from callreel.domain.call import CallState, Direction, Role
 from callreel.domain.consent import Answer, Mode, OnDecline, Policy
 from callreel.domain.events import EventKind
 from callreel.domain.label import LabelColor
+from callreel.domain.mail import MailState
 from callreel.domain.measures import CallMeasures
 from callreel.domain.note import NoteKind
 from callreel.domain.pause import CarrierPause, PauseCause, PauseEnd
@@ -43,6 +44,8 @@ from callreel.domain.transcript import TranscriptKind, Word
 from callreel.domain.verdict import Comparison, Reason, Verdict
 from callreel.domain.webhook import DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
+from callreel.insight.analysis import Citation, Content, ItemKind, ItemState
+from callreel.insight.instructions import UsedInstructions
 from callreel.insight.moment_kind import MomentKind
 from callreel.scoring.dispute import ReviewState
 from callreel.scoring.questions import Question
@@ -291,7 +294,11 @@ consents = _table(
     Column("capture_at", UTCDateTime),
     Column("capture_claimed_until", UTCDateTime),
     Column("failure", Text, nullable=False),
+    Column("stopped_at", UTCDateTime),
+    Column("erased_at", UTCDateTime),
 )
+_TO_ERASE = and_(consents.c.stopped_at.is_not(None), consents.c.erased_at.is_(None))
+Index("ix_consents_to_erase", consents.c.call_id, sqlite_where=_TO_ERASE, postgresql_where=_TO_ERASE)
 
 # Every version of the recording policy. The newest is in force; older ones have the texts of older calls.
 consent_policies = _table(
@@ -479,6 +486,13 @@ recovery_codes = _table(
     Column("code_hash", Text, primary_key=True),
 )
 
+attempts = _table(
+    "attempts",
+    Column("key", Text, primary_key=True),
+    Column("failed_ms", Structured(tuple[int, ...]), nullable=False),
+    Column("expires_at", UTCDateTime, nullable=False, index=True),
+)
+
 api_tokens = _table(
     "api_tokens",
     Column("id", LargeInteger, primary_key=True),
@@ -540,6 +554,16 @@ call_labels = _table(
     Column("by", Text, nullable=False),
     Column("at", UTCDateTime, nullable=False),
     Index(None, "label_id", "created_at", "call_id"),
+)
+
+# What a language model is given for calls with a label: `store/insight/instructions.py`. A version never changes.
+label_instructions = _table(
+    "label_instructions",
+    Column("label_id", LargeInteger, ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("text", SealedText("label_instructions.text"), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", UTCDateTime, nullable=False),
 )
 
 revisions = _table(
@@ -688,6 +712,7 @@ analyses = _table(
     Column("dropped", Integer, nullable=False),
     Column("roles_swapped", Boolean, nullable=False),
     Column("redacted", Boolean, nullable=False),
+    Column("instructions", Structured(tuple[UsedInstructions, ...]), nullable=False),
     UniqueConstraint("call_id", "run"),
 )
 
@@ -915,6 +940,15 @@ webhook_deliveries = _table(
     Column("status", Integer),
     Column("failure", Text, nullable=False),
     Index(None, "endpoint_id", "created_at"),
+)
+
+report_mails = _table(
+    "report_mails",
+    Column("week", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
+    Column("state", Enumerated(MailState), nullable=False),
+    Column("at", UTCDateTime, nullable=False),
+    Column("failure", Text, nullable=False),
 )
 
 BEYOND_METADATA = ("turn_fts", "ix_turn_index_tokens")

@@ -47,8 +47,6 @@ _TAG = 16
 HEADER_BYTES = _IDENTITY.size + _NONCE + _FILE_KEY_BYTES + _TAG
 _SEALED_AT = _PREFIX.size + _NONCE
 _OVERHEAD = _SEALED_AT + _TAG
-_COPIED_BYTES = 8 * 1024
-"""To copy a shorter record costs less than to encrypt it in place."""
 _NONCES_AT_ONCE = 32
 """One system call for each would be a fifth of the cost of a small record."""
 _LENGTH_BITS = 30
@@ -80,7 +78,7 @@ class FileKeys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """An encrypted file's header as stored, and its opened key. `rate_hz` is 0 for a file that is no growing WAV."""
+    """An encrypted file's header as stored, and its opened key. `rate_hz` is 0 for a file that is not a growing WAV."""
 
     raw: bytes
     rate_hz: int
@@ -151,7 +149,7 @@ class RecordIndex:
 
 
 class _Buffer(threading.local):
-    """Where a thread encrypts its longer records, one after the other."""
+    """Where a thread encrypts its records, one after the other."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(_OVERHEAD + RECORD_BYTES))
@@ -180,11 +178,11 @@ class Sealer:
         codes, size = index.codes, index.size
         place = _PLACE.pack(len(codes), size, DATA, length)
         record: bytes | memoryview
-        if _COPIED_BYTES <= length <= RECORD_BYTES:
+        if length <= RECORD_BYTES:
             # New bytes would be filled with zeros first, then copied, and in no cache.
-            view = record = _buffer.view[: _OVERHEAD + length]
-            view[:_SEALED_AT] = place[_PREFIX_AT:] + nonce
-            self._encrypt_into(nonce, plain, self._aad + place, view[_SEALED_AT:])
+            record = _buffer.view[: _OVERHEAD + length]
+            record[:_SEALED_AT] = place[_PREFIX_AT:] + nonce
+            self._encrypt_into(nonce, plain, self._aad + place, record[_SEALED_AT:])
         else:
             record = place[_PREFIX_AT:] + nonce + self._encrypt(nonce, plain, self._aad + place)
         codes.append(_DATA_CODE | length)

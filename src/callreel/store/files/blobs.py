@@ -12,15 +12,10 @@ With keys every new file is encrypted (`stored_file.py`). Sizes and digests are 
 `raw_reader`.
 """
 
-import errno
-import fcntl
 import glob
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,17 +33,16 @@ from callreel.store.files.stored_file import (
     buffered,
     digest_of,
     file_id,
-    is_sealed,
     open_stored,
     stored_digest,
     stored_size,
 )
+from callreel.store.files.temporary_files import PART, locked_part, one_line_errors, remove_unlocked
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 _READ_BYTES = 64 * 1024
-_PART = ".part"
 
 
 class BlobExistsError(StoreError):
@@ -102,14 +96,14 @@ class BlobStore:
     def open_writer(self, key: str) -> "BlobWriter":
         """A file to be written piece by piece, as a context manager. Only `commit` stores it."""
         path = self._prepared(key)
-        with _one_line_errors(f"{key} cannot be stored"):
-            _remove_unlocked(path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"))
-            return BlobWriter(self, key, path, *_locked_part(path))
+        with one_line_errors(f"{key} cannot be stored"):
+            remove_unlocked(path.parent.glob(f".{glob.escape(path.name)}.*{PART}"))
+            return BlobWriter(self, key, path, *locked_part(path))
 
     def part_file(self, key: str) -> PartFile:
         """Where a download of `key` grows and can be resumed, in the same folder."""
         path = self._prepared(key)
-        part = path.with_name(path.name + _PART)
+        part = path.with_name(path.name + PART)
         # After a kill between link and unlink both names are one file, and appending would change the finished one.
         if part.exists() and path.exists() and part.samefile(path):
             part.unlink()
@@ -118,8 +112,8 @@ class BlobStore:
     def commit_part(self, key: str) -> BlobInfo:
         """Store the file of `part_file(key)`. Repeating it changes nothing; other bytes raise BlobExistsError."""
         path = self._prepared(key)
-        part = path.with_name(path.name + _PART)
-        with _one_line_errors(f"{key} cannot be stored"):
+        part = path.with_name(path.name + PART)
+        with one_line_errors(f"{key} cannot be stored"):
             if part.exists():
                 part.chmod(0o600)
                 PartFile(part, self.keys).finish()
@@ -140,7 +134,7 @@ class BlobStore:
         Raises StoreUnavailableError, and the file stays; BlobExistsError if the object store has other bytes under the key.
         """
         path = self.path(key)
-        with _one_line_errors(f"{key} cannot be read"):
+        with one_line_errors(f"{key} cannot be read"):
             if not path.is_file():
                 return None
             info = BlobInfo(key, stored_size(path, self.keys), stored_digest(path, self.keys))
@@ -149,7 +143,7 @@ class BlobStore:
     def move_aside(self, key: str, folder: str) -> str:
         """Move a file on this machine below `folder`, and return its key there. Raises StoreError."""
         aside = self._prepared(f"{folder}/{key}")
-        with _one_line_errors(f"{key} cannot be moved to {folder}"):
+        with one_line_errors(f"{key} cannot be moved to {folder}"):
             self.path(key).rename(aside)
             sync_folder(aside.parent)
         return f"{folder}/{key}"
@@ -183,7 +177,7 @@ class BlobStore:
         `complete`: refuse an encrypted file that is not finished, which is right for all but growing layers.
         """
         path = self.path(key)
-        with _one_line_errors(f"{key} cannot be read"):
+        with one_line_errors(f"{key} cannot be read"):
             try:
                 return open_stored(path, self.keys, complete=complete)
             except (FileNotFoundError, NotADirectoryError):
@@ -198,7 +192,7 @@ class BlobStore:
     def raw_reader(self, key: str) -> BinaryIO:
         """The bytes as stored, for a copy that stays encrypted. Raises StoreError if there is no such file."""
         path = self.path(key)
-        with _one_line_errors(f"{key} cannot be read"):
+        with one_line_errors(f"{key} cannot be read"):
             try:
                 return path.open("rb")
             except (FileNotFoundError, NotADirectoryError):
@@ -210,7 +204,7 @@ class BlobStore:
     def digest(self, key: str) -> str:
         """The SHA-256 of the plaintext, read now, in hex. Raises StoreError if there is no such file."""
         path = self.path(key)
-        with _one_line_errors(f"{key} cannot be read"):
+        with one_line_errors(f"{key} cannot be read"):
             try:
                 return stored_digest(path, self.keys)
             except FileNotFoundError:
@@ -225,7 +219,7 @@ class BlobStore:
     def stat(self, key: str) -> BlobStat | None:
         """None if there is no such file."""
         path = self.path(key)
-        with _one_line_errors(f"{key} cannot be read"):
+        with one_line_errors(f"{key} cannot be read"):
             try:
                 found = path.stat()
                 size_bytes = stored_size(path, self.keys) if path.is_file() else None
@@ -238,68 +232,10 @@ class BlobStore:
         """Whether there is such a file, here or in the object store. Needs no key."""
         return self.path(key).is_file() or self._stored(key) is not None
 
-    def encrypt(self, key: str) -> bool:
-        """Replace a plain file by an encrypted one, here and in the object store; False if there was none to replace.
-
-        A file that is still written is left alone. Readers keep the file that they have open. Raises StoreError.
-        """
-        path = self.path(key)
-        with _one_line_errors(f"{key} cannot be encrypted"):
-            local = path.is_file() and not is_sealed(path) and self._encrypt_local(path)
-            if self.objects is None:
-                return local
-            plain = [each for each in self.objects.versions(key) if each.sealed is None]
-            if plain:
-                self._encrypt_object(self.objects, plain[0])
-        return local or bool(plain)
-
-    def _encrypt_local(self, path: Path) -> bool:
-        with path.open("rb") as source:
-            try:
-                fcntl.flock(source, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            with self._encrypted_copy(path, iter(lambda: source.read(BLOCK_BYTES), b"")) as (part, _):
-                found = os.fstat(source.fileno())
-                os.utime(part, ns=(found.st_atime_ns, found.st_mtime_ns))
-                os.replace(part, path)
-                sync_folder(path.parent)
-        return True
-
-    def _encrypt_object(self, objects: ObjectStore, plain: StoredObject) -> None:
-        path = self._prepared(plain.key)
-        blocks = objects.read(plain, 0, plain.stored_bytes)
-        with self._encrypted_copy(path, blocks) as (part, sha256):
-            if sha256 != plain.sha256:
-                raise StoreError(f"{plain.key} in the object store has other bytes than its name says")
-            known = file_id(part, self.keys)
-            assert known is not None
-            objects.upload(plain.key, part, sha256, Sealed(known, plain.size_bytes))
-        objects.delete(plain.key, only_plain=True)
-
-    @contextmanager
-    def _encrypted_copy(self, path: Path, blocks: Iterable[bytes]) -> Iterator[tuple[Path, str]]:
-        """A synced temporary file beside `path`, and the digest of its plaintext, read back from it."""
-        if self.keys is None:
-            raise StoreError("there is no master key to encrypt with; set CALLREEL_ENCRYPTION_KEYS")
-        fd, part = _locked_part(path)
-        try:
-            writer = FileWriter(fd, self.keys)
-            for block in blocks:
-                writer.write(block)
-            writer.finish()
-            os.fsync(fd)
-            if stored_digest(part, self.keys) != writer.sha256:
-                raise StoreError(f"the encrypted copy of {path.name} has other bytes")
-            yield part, writer.sha256
-        finally:
-            os.close(fd)
-            part.unlink(missing_ok=True)
-
     def delete(self, key: str) -> bool:
         """Delete the file everywhere; False if there was none. Raises StoreError, StoreUnavailableError."""
         path = self.path(key)
-        with _one_line_errors(f"{key} cannot be deleted"):
+        with one_line_errors(f"{key} cannot be deleted"):
             local = path.is_file()
             if local:
                 path.unlink()
@@ -315,22 +251,6 @@ class BlobStore:
                 continue  # moved meanwhile
             if path.is_file() and not path.is_symlink():
                 yield self._stat_of(path, found)
-
-    def free_bytes(self) -> int:
-        """Free space on the disk of the data folder."""
-        with _one_line_errors(f"the data folder {self.root} cannot be used"):
-            return shutil.disk_usage(self.root).free
-
-    def check_writable(self) -> None:
-        """Create the data folder, and try what `put` needs: write, sync, link. Leaves nothing. Raises StoreError."""
-        with _one_line_errors(f"the data folder {self.root} cannot be used"):
-            make_folder(self.root)
-            with tempfile.TemporaryDirectory(dir=self.root, prefix=".check.") as folder:
-                path = Path(folder) / "file"
-                path.write_bytes(b"callreel")
-                sync_file(path)
-                os.link(path, Path(folder) / "link")
-                sync_folder(Path(folder))
 
     def _publish(self, key: str, part: Path, path: Path, sha256: str) -> BlobInfo:
         """Give a synced file its name, unless the key has other bytes."""
@@ -362,7 +282,7 @@ class BlobStore:
             self.objects.upload(
                 info.key, path, info.sha256, Sealed(known, info.size_bytes) if known else None
             )
-        with _one_line_errors(f"{info.key} cannot be deleted from the spool"):
+        with one_line_errors(f"{info.key} cannot be deleted from the spool"):
             path.unlink(missing_ok=True)
             sync_folder(path.parent)
         return info
@@ -385,7 +305,7 @@ class BlobStore:
 
     def _prepared(self, key: str) -> Path:
         path = self.path(key)
-        with _one_line_errors(f"the folder of {key} cannot be created"):
+        with one_line_errors(f"the folder of {key} cannot be created"):
             make_folder(path.parent)
         return path
 
@@ -399,7 +319,7 @@ class BlobWriter:
         self._path = path
         self._fd = fd
         self._part = part
-        with _one_line_errors(f"{key} cannot be stored"):
+        with one_line_errors(f"{key} cannot be stored"):
             self._writer = FileWriter(fd, store.keys)
 
     @property
@@ -408,12 +328,12 @@ class BlobWriter:
 
     def write(self, data: bytes) -> None:
         """Append. Raises StoreError if the disk fails."""
-        with _one_line_errors(f"{self._key} cannot be stored"):
+        with one_line_errors(f"{self._key} cannot be stored"):
             self._writer.write(data)
 
     def commit(self) -> BlobInfo:
         """Store the file. Errors as of `BlobStore.put`."""
-        with _one_line_errors(f"{self._key} cannot be stored"):
+        with one_line_errors(f"{self._key} cannot be stored"):
             self._writer.finish()
             os.fsync(self._fd)
             info = self._store._publish(self._key, self._part, self._path, self._writer.sha256)
@@ -452,48 +372,6 @@ class _ObjectFile(PositionedFile):
             filled += len(block)
         self._at += filled
         return filled
-
-
-def remove_stale_parts(folder: Path) -> None:
-    """Delete temporary files in a folder whose process died. Raises StoreError."""
-    with _one_line_errors(f"stale temporary files in {folder} cannot be deleted"):
-        _remove_unlocked(folder.glob(f".*{_PART}"))
-
-
-@contextmanager
-def _one_line_errors(what: str) -> Iterator[None]:
-    """Turn errors of the operating system into a StoreError of one line."""
-    try:
-        yield
-    except OSError as error:
-        hint = "; its file system has no hard links" if error.errno in (errno.EPERM, errno.ENOTSUP) else ""
-        raise StoreError(f"{what}: {error.strerror}{hint}") from error
-
-
-def _locked_part(path: Path) -> tuple[int, Path]:
-    """A temporary file for `path`. Its lock shows other processes that this one is alive."""
-    while True:
-        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:
-            return fd, Path(name)
-        os.close(fd)  # another process deleted it as stale before it was locked
-
-
-def _remove_unlocked(parts: Iterable[Path]) -> None:
-    """Delete the temporary files of dead processes: the kernel has released their locks."""
-    for part in parts:
-        try:
-            fd = os.open(part, os.O_RDWR)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink(missing_ok=True)
-        except BlockingIOError:
-            pass  # its process is alive
-        finally:
-            os.close(fd)
 
 
 def _streamed(file: BinaryIO, reader: SealedReader, start: int, stop: int) -> Iterator[bytes]:

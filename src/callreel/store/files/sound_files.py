@@ -16,7 +16,7 @@ import soundfile
 
 from callreel.audio import wav
 from callreel.audio.resample import rate_blocks
-from callreel.audio.samples import Samples
+from callreel.audio.samples import TELEPHONE_HZ, Samples
 from callreel.audio.source import Source, bounds, in_blocks
 from callreel.domain.errors import AudioFileError
 from callreel.store.files.positioned_file import PositionedFile
@@ -29,7 +29,7 @@ READ_BLOCK = 1 << 17
 class SoundFile:
     """An open audio file, for one thread. `close` also closes the given file.
 
-    Raises AudioFileError if it is no audio file, or has a rate outside of 4 to 192 kHz.
+    Raises AudioFileError if it is not an audio file, or has a rate outside of 4 to 192 kHz.
     """
 
     def __init__(self, file: BinaryIO, name: str, *, only: int | None = None) -> None:
@@ -164,20 +164,20 @@ class Channel:
 
 
 @contextmanager
-def at_rate(sound: SoundFile, rate_hz: int, number: int = 1) -> Iterator[Source]:
-    """Channel `number` of `sound` at `rate_hz`; resampled into a temporary file unless that is its own rate."""
+def at_telephone_rate(sound: SoundFile, number: int) -> Iterator[Source]:
+    """Channel `number` of `sound` at 8 kHz; resampled into a temporary file unless that is its own rate."""
     channel = sound.channel(number)
-    if sound.rate_hz == rate_hz:
+    if sound.rate_hz == TELEPHONE_HZ:
         yield channel
         return
     with ScratchFile() as copy:
-        copy.write(wav.header(0xFFFF_FFFF, rate_hz))
+        copy.write(wav.header(0xFFFF_FFFF, TELEPHONE_HZ))
         written = 0
-        for block in rate_blocks(in_blocks(channel, READ_BLOCK), sound.rate_hz, rate_hz):
+        for block in rate_blocks(in_blocks(channel, READ_BLOCK), sound.rate_hz, TELEPHONE_HZ):
             copy.write(block.astype("<i2").tobytes())
             written += block.nbytes
         copy.seek(0)
-        copy.write(wav.header(written, rate_hz))
+        copy.write(wav.header(written, TELEPHONE_HZ))
         copy.seek(0)
         with SoundFile(io.BufferedRandom(copy, READ_BLOCK), "a copy at another rate") as other:
             yield other.channel()

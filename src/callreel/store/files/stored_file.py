@@ -208,8 +208,19 @@ class SealedAppender:
         return self._sealer.index.finished
 
     def append(self, plain: bytes) -> None:
-        if plain:
-            self._write(self._sealer.data(plain))
+        """The path of a live block: one call for the record, one to write it."""
+        if not plain:
+            return
+        sealer = self._sealer
+        end = sealer.index.end
+        record = sealer.data(plain)
+        try:
+            written = os.pwrite(self._fd, record, end)
+            if written != len(record):
+                write_at(self._fd, record[written:], end + written)
+        except OSError:
+            self._take_back()
+            raise
 
     def append_silence(self, length: int) -> None:
         for part in sealed_file.silences(length):
@@ -221,15 +232,18 @@ class SealedAppender:
             self._write(self._sealer.end())
             self._sealer.index.finished = True
 
-    def _write(self, record: bytes | memoryview) -> None:
-        index = self._sealer.index
+    def _write(self, record: bytes) -> None:
         try:
-            write_at(self._fd, record, index.end - len(record))
+            write_at(self._fd, record, self._sealer.index.end - len(record))
         except OSError:
-            # The next record may be shorter, and readers must not find the rest of this one behind it.
-            index.remove_last()
-            os.ftruncate(self._fd, index.end)
+            self._take_back()
             raise
+
+    def _take_back(self) -> None:
+        """The next record may be shorter, and readers must not find the rest of this one behind it."""
+        index = self._sealer.index
+        index.remove_last()
+        os.ftruncate(self._fd, index.end)
 
 
 class FileWriter:

@@ -1,1 +1,1 @@
-"""What a call was about, as rows: topics, kinds of moments, and analyses by a language model."""
+"""What a call was about, as rows: topics, kinds of moments, analyses by a language model, and the instructions of labels."""

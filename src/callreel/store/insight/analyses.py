@@ -10,18 +10,19 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
-from callreel.domain.analysis import Content, FoundItem, Item, ItemState
 from callreel.domain.call import CallState
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import TranscriptKind
+from callreel.insight.analysis import Content, FoundItem, Item, ItemState
+from callreel.insight.instructions import UsedInstructions
 from callreel.store.db.rows import fetch_all, fetch_one, values_of
 from callreel.store.db.tables import analyses, analysis_items, calls, transcripts
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRow:
-    """One run, which `run` names. `number` counts from 1 within the call, `prompt` is the template, `dropped` the number of
-    items that failed a check.
+    """One run, which `run` names. `number` counts from 1 within the call, `prompt` is the template, `instructions` are
+    those of the call's labels that were sent with it, `dropped` the number of items that failed a check.
 
     Tokens are None if the server did not count them. `cost` is a decimal number in `currency`; None without prices.
     """
@@ -42,6 +43,7 @@ class AnalysisRow:
     roles_swapped: bool
     redacted: bool = False
     number: int = 0
+    instructions: tuple[UsedInstructions, ...] = ()
 
 
 _USABLE = exists().where(

@@ -70,6 +70,13 @@ def owner_of(conn: Connection, token_hash: str, at: datetime) -> tuple[UserRow, 
     return None if token is None or owner is None else (owner, token)
 
 
+def holds(conn: Connection, token_hash: str) -> bool:
+    """Whether the token exists and its owner is not disabled. Its removal waits until this transaction ends."""
+    mine = api_tokens.c.token_hash == token_hash, user_table.c.disabled.is_(False)
+    query = select(api_tokens.c.id).join(user_table, user_table.c.id == api_tokens.c.user_id).where(*mine)
+    return conn.execute(query.with_for_update(read=True, key_share=True)).first() is not None
+
+
 def touch(conn: Connection, token_id: int, at: datetime) -> None:
     """Save the time of the last use."""
     conn.execute(update(api_tokens).where(api_tokens.c.id == token_id).values(last_used_at=at))

@@ -81,6 +81,13 @@ def all_open(
     return _rows(conn, *_open(at, idle_s), *of_user)
 
 
+def holds(conn: Connection, token_hash: str) -> bool:
+    """Whether the session exists and is that of an account that is not disabled. Its end waits until this transaction ends."""
+    mine = sessions.c.token_hash == token_hash, users.c.disabled.is_(False)
+    query = select(sessions.c.id).join(users, users.c.id == sessions.c.user_id).where(*mine)
+    return conn.execute(query.with_for_update(read=True, key_share=True)).first() is not None
+
+
 def touch(conn: Connection, session_id: int, at: datetime) -> None:
     """Save the time of the last request."""
     conn.execute(update(sessions).where(sessions.c.id == session_id).values(last_seen_at=at))

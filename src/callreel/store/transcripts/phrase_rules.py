@@ -9,8 +9,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from callreel.domain.call import Role
 from callreel.domain.phrases import PhraseKind, PhraseRule, Trigger
+from callreel.store.db.dialect import advisory_lock
 from callreel.store.db.rows import fetch_all, fetch_one
 from callreel.store.db.tables import phrase_rules
+
+_RULES_LOCK = 0x0CA11_A1E2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,11 @@ class PhraseRuleRow:
             self.id, self.name, self.kind, self.phrases, self.role, self.number_prefix, self.trigger,
             self.within_ms, self.enabled,
         )  # fmt: skip
+
+
+def lock(conn: Connection) -> None:
+    """Let other changes of rules wait until this transaction ends: names are unique, and encrypted, so no index compares them."""
+    advisory_lock(conn, _RULES_LOCK)
 
 
 def add(conn: Connection, values: Mapping[str, Any], by: str, at: datetime) -> PhraseRuleRow:

@@ -10,7 +10,7 @@ compared with the decrypted text. A prefix of one or two letters counts as a who
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -44,7 +44,7 @@ from callreel.store.db.types import MOST_VALUES, cipher_of
 from callreel.store.encryption.sealed_text import TextCipher
 from callreel.store.insight import topics
 from callreel.store.transcripts import redactions
-from callreel.store.transcripts.search_query import Clause, Part, Query, hits, snippet
+from callreel.store.transcripts.search_query import Clause, Part, Query, beginning, hits, snippet
 from callreel.store.transcripts.search_tokens import Token, tokens
 
 Tokenized = Mapping[str, str]
@@ -55,6 +55,8 @@ NEWEST_TURNS = 20_000
 _LAST_POSITION = 16_383
 _POSITIONS_A_LEXEME = 256
 _PREFIX_LETTERS = 3
+_FIRST_TURNS = 3
+_LONGEST_BEGINNING = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class Hits:
 
 
 _FLAGS = select(calls.c.roles_swapped, calls.c.redaction_awaited).where(calls.c.id == bindparam("call"))
+_BEGINNINGS = (
+    select(turn_index.c.call_id, turn_index.c.text)
+    .where(turn_index.c.call_id.in_(bindparam("calls", expanding=True)), turn_index.c.position < _FIRST_TURNS)
+    .order_by(turn_index.c.call_id, turn_index.c.position)
+)
 _FORGET = delete(turn_index).where(turn_index.c.call_id == bindparam("call"))
 
 
@@ -108,6 +115,20 @@ def indexed_turns(conn: Connection, call_id: CallId) -> list[tuple[Role, str]]:
     """Role and text of the indexed turns of a call, in the order of speech."""
     query = select(turn_index.c.role, turn_index.c.text).where(turn_index.c.call_id == call_id)
     return [(row.role, row.text) for row in conn.execute(query.order_by(turn_index.c.position))]
+
+
+def beginnings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, str]:
+    """How each of these calls begins: its first indexed turns in one line, cut at a space; without calls that have none."""
+    if not call_ids:
+        return {}
+    said: dict[CallId, list[str]] = defaultdict(list)
+    for call_id, text in conn.execute(_BEGINNINGS, {"calls": list(call_ids)}):
+        said[CallId(call_id)].append(text)
+    return {
+        call_id: beginning(line, _LONGEST_BEGINNING)
+        for call_id, texts in said.items()
+        if (line := " – ".join(filter(None, texts)))
+    }
 
 
 def in_other_calls(conn: Connection, call_id: CallId, words: Iterable[str]) -> tuple[dict[str, int], int]:

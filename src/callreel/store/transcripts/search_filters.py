@@ -17,6 +17,7 @@ class FilterKey(StrEnum):
     AFTER = "after"
     LABEL = "label"
     ALERT = "alert"
+    MOMENT = "moment"
     PARTY = "party"
     NUMBER = "number"
 

@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from callreel.domain.call import Role
 from callreel.store.transcripts.search_tokens import Token, tokens
 
+_AROUND = 60
+"""How many characters of a snippet stand before its first hit."""
+_LONGEST = 240
+"""About the length of a snippet in characters, at most."""
 MAX_CLAUSES = 32
 """Further clauses are ignored, which bounds the work of the database."""
 
@@ -90,14 +94,11 @@ def _matches(said: Sequence[Token], first: int, clause: Clause) -> bool:
     return candidate.startswith(last) if clause.prefix else candidate == last
 
 
-def snippet(text: str, found: Sequence[tuple[int, int]], around: int = 60, longest: int = 240) -> list[Part]:
-    """`text` around its first hit, cut at spaces, with an ellipsis for each omission; without a hit its beginning.
-
-    Its length is about `longest` characters at most.
-    """
+def snippet(text: str, found: Sequence[tuple[int, int]]) -> list[Part]:
+    """`text` around its first hit, cut at spaces, with an ellipsis for each omission; without a hit its beginning."""
     first = found[0][0] if found else 0
-    start = _after_space(text, first - around, first)
-    end = _before_space(text, start + longest)
+    start = _after_space(text, first - _AROUND, first)
+    end = _before_space(text, start + _LONGEST)
     parts = [Part("… ", False)] if start else []
     place = start
     for hit_start, hit_end in found:
@@ -112,6 +113,12 @@ def snippet(text: str, found: Sequence[tuple[int, int]], around: int = 60, longe
     if end < len(text):
         parts.append(Part(" …", False))
     return parts
+
+
+def beginning(text: str, longest: int) -> str:
+    """The first `longest` characters of `text`, cut at a space, with an ellipsis if more follows."""
+    end = _before_space(text, longest)
+    return text if end == len(text) else f"{text[:end].rstrip(' –')} …"
 
 
 def _after_space(text: str, wanted: int, latest: int) -> int:

@@ -168,6 +168,12 @@ def upgrade() -> None:
         sa.Column("capture_at", _TIME),
         sa.Column("capture_claimed_until", _TIME),
         sa.Column("failure", sa.String, nullable=False),
+        sa.Column("stopped_at", _TIME),
+        sa.Column("erased_at", _TIME),
+    )
+    to_erase = sa.text("stopped_at IS NOT NULL AND erased_at IS NULL")
+    op.create_index(
+        "ix_consents_to_erase", "consents", ["call_id"], sqlite_where=to_erase, postgresql_where=to_erase
     )
     op.create_table(
         "consent_policies",
@@ -336,6 +342,12 @@ def upgrade() -> None:
         sa.Column("code_hash", sa.String, primary_key=True),
     )
     op.create_table(
+        "attempts",
+        sa.Column("key", sa.String, primary_key=True),
+        sa.Column("failed_ms", _JSON, nullable=False),
+        sa.Column("expires_at", _TIME, nullable=False, index=True),
+    )
+    op.create_table(
         "api_tokens",
         sa.Column("id", _LARGE, primary_key=True),
         sa.Column("user_id", _LARGE, sa.ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
@@ -378,6 +390,14 @@ def upgrade() -> None:
         sa.Column("name", sa.String, nullable=False, unique=True),
         sa.Column("color", sa.String, nullable=False),
         sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "label_instructions",
+        sa.Column("label_id", _LARGE, sa.ForeignKey("labels.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("text", sa.String, nullable=False),
+        sa.Column("by", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
     )
     op.create_table(
         "call_labels",
@@ -516,6 +536,7 @@ def upgrade() -> None:
         sa.Column("dropped", sa.Integer, nullable=False),
         sa.Column("roles_swapped", sa.Boolean, nullable=False),
         sa.Column("redacted", sa.Boolean, nullable=False),
+        sa.Column("instructions", _JSON, nullable=False),
         sa.UniqueConstraint("call_id", "run"),
     )
     op.create_table(
@@ -717,6 +738,14 @@ def _create_webhooks() -> None:
         sa.Column("status", sa.Integer),
         sa.Column("failure", sa.String, nullable=False),
         sa.Index(None, "endpoint_id", "created_at"),
+    )
+    op.create_table(
+        "report_mails",
+        sa.Column("week", sa.String, primary_key=True),
+        sa.Column("recipient", sa.String, primary_key=True),
+        sa.Column("state", sa.String, nullable=False),
+        sa.Column("at", _TIME, nullable=False),
+        sa.Column("failure", sa.String, nullable=False),
     )
 
 

@@ -1,0 +1,1 @@
+"""Mail as rows: who was sent the report of a week."""
