@@ -26,7 +26,7 @@ from tests.support.installation import (
     leg,
 )
 from tests.support.rest_server import Answer as Reply
-from tests.support.rest_server import RestServer, rest_server
+from tests.support.rest_server import RestServer
 
 CALL = CallId("000000000001")
 RECORDINGS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{leg(1)}/Recordings.json"
@@ -37,11 +37,10 @@ STAMP = Stamp(call_id=CALL, mode=Mode.ASK, policy_version=1, answer=Answer.GRANT
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        running.put(RECORDINGS, CREATED)
-        running.put(STREAMS, CREATED)
-        yield running
+def server(server: RestServer) -> RestServer:
+    server.put(RECORDINGS, CREATED)
+    server.put(STREAMS, CREATED)
+    return server
 
 
 @contextmanager

@@ -106,8 +106,8 @@ async def pausing(
                 live.registry, installation.database, installation.commits, installation.clock
             )
 
-            def notify(paused: bool, call_id: CallId) -> None:
-                (silencing.begun if paused else silencing.changed)(call_id)
+            def notify(paused: bool, call_id: CallId, announcement: str) -> None:
+                (silencing.begun if paused else silencing.changed)(call_id, announcement)
 
             services = PauseServices(
                 installation.database, installation.publisher, installation.clock, carrier, notify, max_s
@@ -342,9 +342,9 @@ async def test_silence_does_not_wait_for_the_database(installation: Installation
         await call.resume()
         await eventually(lambda: not stream.call.paused.open)
         # Announced, but never stored: another process failed to pause.
-        call.silencing.begun(CALL)
+        call.silencing.begun(CALL, "failed")
         await eventually(lambda: stream.call.is_paused)
-        call.silencing.changed(CALL)
+        call.silencing.changed(CALL, "failed")
         await eventually(lambda: not stream.call.paused.open)
 
 
@@ -378,8 +378,8 @@ async def test_silence_without_a_row_is_healed_from_the_rows(installation: Insta
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(call.silencing, "_of_call", away)
-            call.silencing.begun(CALL)
-            call.silencing.changed(CALL)
+            call.silencing.begun(CALL, "failed")
+            call.silencing.changed(CALL, "failed")
             await eventually(silent)
             await call.silencing.close()
         assert silent() and not call.rows
@@ -387,7 +387,7 @@ async def test_silence_without_a_row_is_healed_from_the_rows(installation: Insta
         assert not silent()
         # Nor does a silence stay that began before the call had lanes.
         lanes, stream.call.lanes = stream.call.lanes, {}
-        call.silencing._begun(CALL)
+        call.silencing._begun(CALL, "early")
         installation.clock.step(EXPECT_S)
         await call.silencing.reconcile()
         assert silent(), "its position is not known"
@@ -417,11 +417,11 @@ async def test_older_rows_do_not_undo_newer_ones(
         monkeypatch.setattr(call.silencing, "_of_call", slow)
         ends: list[int] = []
         monkeypatch.setattr(PausedTime, "finish", lambda time, at: ends.append(at))
-        call.silencing._begun(CALL)
+        call.silencing._begun(CALL, "slow")
         await eventually(reading.is_set)
         with installation.database.write() as conn:
             pauses.begin(conn, CALL, PauseCause.PERSON, "maria", installation.clock.now())
-        call.silencing._changed(CALL)
+        call.silencing._settle_soon(CALL, "slow")
         for _turn in range(20):
             await asyncio.sleep(0)
         assert reads == [0], "one at a time"
@@ -445,9 +445,9 @@ async def test_each_announcement_has_its_own_time(
 
         with monkeypatch.context() as patch:
             patch.setattr(loop, "call_later", call_later)
-            call.silencing._begun(CALL)
+            call.silencing._begun(CALL, "one")
             installation.clock.step(EXPECT_S - 1)
-            call.silencing._begun(CALL)  # of another pause; the call is silent without a row
+            call.silencing._begun(CALL, "two")  # of another pause; the call is silent without a row
         installation.clock.step(1)
         timers[0]()
         await call.silencing.close()
@@ -465,7 +465,7 @@ async def test_only_the_announcement_silences_without_a_row(installation: Instal
         await joined(call.live, token)
         sent: list[tuple[bool, int]] = []
 
-        def notify(announced: bool, call_id: CallId) -> None:  # no process reads the rows
+        def notify(announced: bool, call_id: CallId, _announcement: str) -> None:  # no process reads the rows
             sent.append((announced, len(call.rows)))
 
         services = replace(call.control._services, notify=notify)
@@ -475,6 +475,28 @@ async def test_only_the_announcement_silences_without_a_row(installation: Instal
             row = await asyncio.to_thread(control.pause, CALL, PauseCause.PERSON, "maria")
         assert row.start_ms is None
         assert sent[:2] == [(True, 0), (False, 1)] and set(sent[2:]) == {(False, 1)}
+
+
+async def test_late_resume_does_not_end_the_silence_of_a_newer_announcement(
+    installation: Installation,
+) -> None:
+    (token,) = tokens(installation)
+    async with pausing(installation) as call:
+        stream = await joined(call.live, token)
+        await call.pause()
+        newer: list[str] = []
+
+        def late(announced: bool, call_id: CallId, announcement: str) -> None:
+            """Between the commit of the resume and its message a person pauses again."""
+            newer.append(call.control.announce(CALL))
+            call.silencing.changed(call_id, announcement)
+
+        resuming = PauseControl(replace(call.control._services, notify=late))
+        await asyncio.to_thread(resuming._resume_here, CALL, PauseEnd.PERSON)
+        await call.silencing.close()
+        assert stream.call.is_paused and call.rows[-1].ended_at is not None
+        call.silencing.changed(CALL, newer[0])  # it failed
+        await eventually(lambda: not stream.call.paused.open)
 
 
 async def test_a_call_that_ends_in_a_pause(installation: Installation) -> None:

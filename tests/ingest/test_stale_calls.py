@@ -1,5 +1,4 @@
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,17 +10,11 @@ from callreel.ingest.stale_calls import STALE_AFTER_S, StaleCalls
 from callreel.store.calls import calls, streams
 from callreel.store.calls.streams import EndedBy, StreamRow
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
-from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rest_server import Answer, RestServer
 
 CALL = CallId("000000000001")
 STREAM = StreamSid("MZ" + "1" * 32)
 PATH = f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{leg(1)}.json"
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        yield running
 
 
 def says(status: str) -> Answer:

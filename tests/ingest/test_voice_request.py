@@ -167,7 +167,7 @@ def test_repeated_request_makes_no_second_call_but_a_fresh_token(installation: I
     first, second = (token_in(service.answer(voice_request())) for _ in range(2))
     assert (first, second) == ("token-1", "token-2")
     assert rows(installation) == (1, 1, 2)
-    assert len(installation.stored_events()) == 1, "a repeat is no news"
+    assert len(installation.stored_events()) == 1, "a repeat is not news"
     with installation.database.write() as conn:
         now = installation.clock.now()
         assert stream_tokens.redeem(conn, token_hash(first), leg(1), now) == "000000000001"

@@ -31,7 +31,7 @@ from callreel.store.db.tables import Form
 from callreel.store.files.blobs import BlobStore
 from tests.support.installation import Installation
 from tests.support.recorded_call import SID, Recorded, recorded_call
-from tests.support.s3_server import S3Server, s3_server
+from tests.support.s3_server import S3Server
 
 
 class Judged:
@@ -263,17 +263,9 @@ def test_killed_archiving_loses_nothing_and_resumes(judged: Judged, instant: int
     assert judged.archiving().verify(judged.recorded.call_id) == (len(judged.before), [])
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as running:
-        yield running
-
-
-def test_archive_in_an_object_store_is_read_elsewhere(
-    judged: Judged, server: S3Server, tmp_path: Path
-) -> None:
-    server.empty()
-    blobs = BlobStore(judged.blobs.root, server.store())
+def test_archive_in_an_object_store_is_read_elsewhere(judged: Judged, s3: S3Server, tmp_path: Path) -> None:
+    s3.empty()
+    blobs = BlobStore(judged.blobs.root, s3.store())
     for path in judged.before:
         blobs.upload(path)
     archiving = Archiver(
@@ -283,10 +275,10 @@ def test_archive_in_an_object_store_is_read_elsewhere(
     keys = {
         found.key
         for folder in ("audio_recordings", "twilio_recordings")
-        for found in server.store().list_folder(folder)
+        for found in s3.store().list_folder(folder)
     }
     assert keys == set(kept_files(judged.files())) and judged.on_disk() == []
-    elsewhere = BlobStore(tmp_path / "another machine", server.store())
+    elsewhere = BlobStore(tmp_path / "another machine", s3.store())
     for file in judged.files():
         assert b"".join(layer_range(elsewhere, file, 900, 1_100)) == judged.before[file.path][900:1_100]
     archiving.restore_files(judged.recorded.call_id)

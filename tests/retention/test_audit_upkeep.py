@@ -1,27 +1,21 @@
 """The audit trail's own jobs: ended accesses, old entries, the newest entry in the log, changed settings."""
 
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 
-from callreel.domain.audit import AuditAction, AuditEntry, AuditEvent
+from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.retention.audit_upkeep import AuditUpkeep
 from callreel.store.audit import accesses, trail
 from callreel.store.db.database import Database
 from tests.support.installation import SteppedClock
+from tests.support.rows import audit_entries
 
 
 @pytest.fixture
 def clock() -> SteppedClock:
     return SteppedClock()
-
-
-def entries(database: Database) -> Sequence[AuditEntry]:
-    with database.read() as conn:
-        assert trail.verify(conn).broken is None
-        return list(trail.entries(conn))
 
 
 def played(database: Database, clock: SteppedClock) -> None:
@@ -36,11 +30,11 @@ def test_access_becomes_an_entry_after_its_last_request(database: Database, cloc
     played(database, clock)
     clock.step(accesses.OPEN_FOR.total_seconds())
     upkeep.run()
-    assert entries(database) == [], "not longer than it stays open"
+    assert audit_entries(database) == [], "not longer than it stays open"
     clock.step(1)
     upkeep.run()
     upkeep.run()
-    [entry] = entries(database)
+    [entry] = audit_entries(database)
     assert (entry.action, entry.details["requests"]) == ("played", 2)
     assert entry.at == clock.now() - accesses.OPEN_FOR - timedelta(seconds=301)
 
@@ -51,9 +45,9 @@ def test_old_entries_go_after_a_checkpoint(database: Database, clock: SteppedClo
             trail.record(conn, AuditEvent(clock.now(), AuditAction.SIGNED_IN, f"person {day}"))
         clock.step(86_400)
     AuditUpkeep(database, clock, days=None).run()
-    assert len(entries(database)) == 3, "kept for ever unless days are set"
+    assert len(audit_entries(database)) == 3, "kept for ever unless days are set"
     AuditUpkeep(database, clock, days=2).run()
-    kept = entries(database)
+    kept = audit_entries(database)
     assert [(entry.action, entry.actor) for entry in kept] == [
         ("signed_in", "person 1"), ("signed_in", "person 2"), ("trail_trimmed", "policy"),
     ]  # fmt: skip
@@ -79,7 +73,7 @@ def test_settings_are_recorded_when_they_differ_from_the_last_start(
     first, second = {"redaction": "off", "port": "8080"}, {"redaction": "keep_both", "log_level": "debug"}
     for settings in (first, first, second, second):
         upkeep.compare_settings(settings)
-    assert [entry.details for entry in entries(database)] == [
+    assert [entry.details for entry in audit_entries(database)] == [
         {"changed": ["port", "redaction"], "settings": first},
         {"changed": ["log_level", "port", "redaction"], "settings": second},
     ]

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,7 +16,7 @@ from callreel.retention.carrier_deletion import Deletion, saved_a_month
 from callreel.store.calls import calls, deletions, layers, recordings
 from callreel.store.db.tables import pauses
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
-from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rest_server import Answer, RestServer
 from tests.support.rows import all_calls
 
 SID = RecordingSid("RE" + "1" * 32)
@@ -26,10 +25,9 @@ COPY = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/{SID}.json"
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        running.put(COPY, Answer(204))
-        yield running
+def server(server: RestServer) -> RestServer:
+    server.put(COPY, Answer(204))
+    return server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Files that move from the spool to the object store, also after an outage and with another machine."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,24 +16,18 @@ from callreel.store.audio.peaks import FilePeaks, save_peaks
 from callreel.store.calls import calls, layers
 from callreel.store.files.blobs import BlobStore
 from tests.support.installation import Installation, a_call, speech
-from tests.support.s3_server import S3Server, s3_server
+from tests.support.s3_server import S3Server
 
 SPOOL = "here-1"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with s3_server() as running:
-        yield running
 
 
 class Machine:
     """A machine with a spool, an object store, and a call with a live layer."""
 
-    def __init__(self, installation: Installation, server: S3Server) -> None:
-        server.empty()
+    def __init__(self, installation: Installation, s3: S3Server) -> None:
+        s3.empty()
         self.installation = installation
-        self.objects = server.store()
+        self.objects = s3.store()
         self.blobs = BlobStore(installation.blobs.root, self.objects)
         self.offloader = Offloader(installation.database, self.blobs, installation.clock, SPOOL)
         self.call = a_call(installation)
@@ -68,8 +61,8 @@ class Machine:
 
 
 @pytest.fixture
-def machine(installation: Installation, server: S3Server) -> Machine:
-    return Machine(installation, server)
+def machine(installation: Installation, s3: S3Server) -> Machine:
+    return Machine(installation, s3)
 
 
 def test_live_layer_is_moved_after_its_call_ended(machine: Machine) -> None:
@@ -90,9 +83,9 @@ def test_growing_layer_stays_on_the_spool(machine: Machine) -> None:
     assert machine.offloader.sweep() == 0 and machine.blobs.path(machine.file.path).exists()
 
 
-def test_files_wait_readable_on_the_spool_during_an_outage(machine: Machine, server: S3Server) -> None:
+def test_files_wait_readable_on_the_spool_during_an_outage(machine: Machine, s3: S3Server) -> None:
     machine.end()
-    server.wire.cut()
+    s3.wire.cut()
     try:
         assert machine.offloader.sweep() == 0
         assert machine.offloader.waiting == 1
@@ -101,7 +94,7 @@ def test_files_wait_readable_on_the_spool_during_an_outage(machine: Machine, ser
         with open_layer(machine.blobs, machine.row) as sound:
             assert sound.samples == 3_200
     finally:
-        server.wire.mend()
+        s3.wire.mend()
     assert machine.offloader.sweep() == 1
     assert not machine.offloader.waiting
     assert machine.row.spool is None
@@ -129,12 +122,12 @@ def test_file_on_another_spool_is_unavailable_until_moved(machine: Machine) -> N
         assert sound.samples == 3_200
 
 
-def test_peaks_saved_during_an_outage_are_moved_later(machine: Machine, server: S3Server) -> None:
-    server.wire.cut()
+def test_peaks_saved_during_an_outage_are_moved_later(machine: Machine, s3: S3Server) -> None:
+    s3.wire.cut()
     try:
         save_peaks(machine.blobs, "ab" * 32, 20, FilePeaks(100, ((0.5, 0.25),)))
     finally:
-        server.wire.mend()
+        s3.wire.mend()
     assert machine.offloader.sweep() == 1
     assert [found.key for found in machine.objects.list_folder("peaks")] == [f"peaks/{'ab' * 32}/20.json"]
 

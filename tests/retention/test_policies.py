@@ -1,7 +1,5 @@
 """Retention policies at work: audio, text or numbers alone, what a hold and the carrier keep, preview and report."""
 
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,33 +17,17 @@ from callreel.review.summary import call_summary
 from callreel.store.calls import callbacks, calls, erasures, expired, labels, layers
 from callreel.store.transcripts import finals, revisions
 from tests.support.installation import ACCOUNT, SteppedClock
-from tests.support.rest_server import Answer, RestServer, rest_server
-from tests.support.seed import DONE, NUMBER, SUSPECT, Seed, open_seed, seed
+from tests.support.rest_server import Answer, RestServer
+from tests.support.seed import DONE, NUMBER, SUSPECT, Seed
 
 COPY = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings/RE{DONE * 2}00000000"
 
 
-@pytest.fixture(scope="module")
-def seeded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("policies")
-    seed(folder).database.close()
-    return folder
-
-
 @pytest.fixture
-def place(seeded: Path, tmp_path: Path) -> Iterator[Seed]:
-    shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
-    made = open_seed(tmp_path)
-    yield made
-    made.database.close()
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as made:
-        made.put(f"{COPY}.json", Answer(204))
-        made.put(f"{COPY}/Transcriptions.json", Answer(200, b'{"transcriptions": []}'))
-        yield made
+def server(server: RestServer) -> RestServer:
+    server.put(f"{COPY}.json", Answer(204))
+    server.put(f"{COPY}/Transcriptions.json", Answer(200, b'{"transcriptions": []}'))
+    return server
 
 
 def swept(

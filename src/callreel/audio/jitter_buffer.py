@@ -69,7 +69,7 @@ class JitterBuffer:
     becomes silence. Backward it means that the stream's timestamps restarted, and the audio continues without a gap.
 
     Memory: the samples settled since the last `take`, `reorder_ms` of held audio or three frames, and two frames of an
-    unconfirmed jump. Silence takes 8 bytes a second, however long the gap.
+    unconfirmed jump. Silence takes 8 bytes per second, however long the gap.
     """
 
     __slots__ = (

@@ -232,18 +232,30 @@ class SpeechSegmenter:
 
     def push(self, samples8k: Samples) -> Iterator[SegmentEvent]:
         """Events of the next samples, of any length. Samples are processed only as the iterator advances."""
-        samples = np.concatenate([self._rest, samples8k]) if self._rest.size else samples8k
-        window = self._detector.window_samples
-        whole = samples.size - samples.size % window
-        self._rest = samples[whole:]
+        self.add(samples8k)
         # A gap filled with silence may last hours, and a second of detection costs 3 ms: digital silence needs none.
-        silent = samples.size > TELEPHONE_HZ and not samples.any()
-        for at in range(0, whole, window):
-            self._windows += 1
-            probability = 0.0 if silent else self._detector.probability(samples[at : at + window])
-            event = self._segmenter.push(probability)
+        silent = self._rest.size > TELEPHONE_HZ and not self._rest.any()
+        while (window := self.next_window()) is not None:
+            event = self.detected(0.0 if silent else self._detector.probability(window))
             if event is not None:
                 yield event
+
+    def add(self, samples8k: Samples) -> None:
+        """Keep the next samples, for a caller that detects speech in each `next_window` itself."""
+        self._rest = np.concatenate([self._rest, samples8k]) if self._rest.size else samples8k
+
+    def next_window(self) -> Samples | None:
+        """The next window, once all its samples are there. `detected` must follow."""
+        window = self._detector.window_samples
+        if self._rest.size < window:
+            return None
+        found, self._rest = self._rest[:window], self._rest[window:]
+        return found
+
+    def detected(self, probability: float) -> SegmentEvent | None:
+        """What the speech probability of the window means."""
+        self._windows += 1
+        return self._segmenter.push(probability)
 
     def finish(self, end_ms: int) -> SegmentEvent | None:
         """The track ended at `end_ms`: close or drop the open segment."""

@@ -32,7 +32,7 @@ _OPTIONS = SegmenterOptions(
 
 
 def voice_activity(blocks8k: Iterable[Samples], detector: SpeechDetector) -> list[tuple[int, int]]:
-    """From and to in ms of each stretch of speech of a whole track, in order. Memory: 400 bytes a second."""
+    """From and to in ms of each stretch of speech of a whole track, in order. Memory: 400 bytes per second."""
     levels: list[npt.NDArray[np.float32]] = []
     spans = list(speech_spans(_measured(blocks8k, levels), detector, _OPTIONS))
     rms = np.concatenate(levels) if levels else np.zeros(0, np.float32)

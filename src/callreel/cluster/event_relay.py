@@ -35,13 +35,18 @@ MAX_CALLS_NAMED = 100
 
 
 class PeerMessage(StrEnum):
-    """What one process sends to another besides events. The subject is a call's id, or a stream's sid."""
+    """What one process sends to another besides events. The subject is a call's id, or a stream's sid.
+
+    That of a pause is a call's id and, after a space, the name of an announcement.
+    """
 
     LEG_ENDED = "leg-ended"
     STREAM_ENDED = "stream-ended"
     TAKEN = "taken"  # another process owns the call now
     PAUSED = "paused"  # a call is being paused: silence it, its row may follow
     RESUMED = "resumed"  # the rows of a call's pauses changed: read them
+    STOPPED = "stopped"  # a call is not recorded any more: close its streams
+    ACCESS_CHANGED = "access-changed"  # a session or API token may have ended: event streams check theirs
     WORK_ORDERED = "work-ordered"  # a call's live transcript was stored, so the work after the call can begin
 
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -19,6 +18,7 @@ from sqlalchemy import Connection
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.errors import StoreError
 from callreel.domain.events import LiveEvent
+from callreel.runtime.thread_pool import ThreadPool
 from callreel.store.db.database import Database
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class GroupCommit:
         self._waiting: deque[_Waiting] = deque()
         self._committing: asyncio.Task[None] | None = None
         # A thread of its own: callbacks never wait for the threads that pages, live updates and password checks share.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="group commit")
+        self._thread = ThreadPool(1, "group commit")
 
     async def commit(self, write: Write, order: str = "") -> None:
         """Return once `write` is committed. Raises what it raised, StoreError where the database failed.
@@ -94,7 +94,7 @@ class GroupCommit:
                 group = [self._waiting.popleft() for _ in range(min(MAX_GROUP, len(self._waiting)))]
                 group.sort(key=lambda waiting: waiting.order)
                 writes = [waiting.write for waiting in group]
-                errors = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, writes)
+                errors = await self._thread.run(self._write, writes)
                 for waiting, error in zip(group, errors, strict=True):
                     if waiting.outcome.done():
                         continue  # its caller was cancelled

@@ -26,7 +26,7 @@ from callreel.ingest.stream_restart import MAX_RESTARTS
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
 from callreel.runtime.secret_tokens import token_hash
-from callreel.store.calls import callbacks, calls, legs, pauses, stream_tokens, streams
+from callreel.store.calls import callbacks, calls, consents, legs, pauses, stream_tokens, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.streams import EndedBy
@@ -101,8 +101,11 @@ class CallOwnership:
         def write(conn: Connection) -> tuple[Claim | None, Written]:
             call_id = stream_tokens.redeem(conn, token_hash(token), leg_sid, self._clock.now())
             row = calls.get(conn, call_id) if call_id else None
-            # A stream after the call's end is refused: the live layers are being compared by then.
-            if row is None or not calls.claim(conn, row.id, self._options.process):
+            # A stream after the call's end is refused: the live layers are being compared by then. So is one of a call that
+            # a person has chosen not to record since its token was issued.
+            if row is None or not consents.permits_recording(conn, row.id):
+                return None, Written()
+            if not calls.claim(conn, row.id, self._options.process):
                 return None, Written()
             taken_over = row.owner != self._options.process
             paused = tuple(pauses.of_call(conn, row.id))
@@ -153,6 +156,10 @@ class CallOwnership:
         if self._registry.get(call_id) is not None:
             self.reconciling.wake()
 
+    def recording_stopped(self, call_id: CallId) -> None:
+        """A person chose that the call is not recorded: close what is open of it, if this process has it."""
+        self._loop.call_soon_threadsafe(self._recording_stopped, call_id)
+
     async def reconcile(self) -> None:
         """Reconcile with the rows in case a notification was missed. Raises StoreError."""
         held = {call.id: call.joined for call in self._registry if call.lanes}
@@ -162,14 +169,15 @@ class CallOwnership:
             with self._database.read() as conn:
                 owned = set(calls.owned(conn, self._options.process, CallState.LIVE))
                 keys = [f"{sid}:{STREAM_STOPPED}" for sid in open_streams]
-                return legs.parents_over(conn, owned), callbacks.existing_keys(conn, "stream", keys), owned
+                recorded = owned - consents.stopped(conn, held)
+                return legs.parents_over(conn, owned), callbacks.existing_keys(conn, "stream", keys), recorded
 
-        over, stopped_keys, owned = await asyncio.to_thread(read)
+        over, stopped_keys, recorded = await asyncio.to_thread(read)
         for call_id in over:
             self._leg_ended(call_id)
         for key in stopped_keys:
             self._stream_stopped(StreamSid(key.partition(":")[0]))
-        for call_id in held.keys() - owned:
+        for call_id in held.keys() - recorded:
             await self._give_up(call_id, held[call_id])
 
     async def close(self) -> None:
@@ -179,6 +187,11 @@ class CallOwnership:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _recording_stopped(self, call_id: CallId) -> None:
+        call = self._registry.get(call_id)
+        if call is not None:
+            self._spawn(self._give_up(call_id, call.joined))
 
     def _leg_ended(self, call_id: CallId) -> None:
         call = self._registry.get(call_id)
@@ -254,7 +267,10 @@ class CallOwnership:
             log.info("stream requested", extra={"call_id": call.id})
 
     async def _give_up(self, call_id: CallId, joined: int) -> None:
-        """Close what is open of a call that another process owns or has ended, unless another stream has joined here since."""
+        """Close what is open of a call that another process owns or has ended, or that is not recorded any more.
+
+        Not if another stream has joined here since.
+        """
         call = self._registry.get(call_id)
         if call is None or call.joined != joined:
             return
@@ -264,7 +280,7 @@ class CallOwnership:
             stream.request_end()
             await stream.close(EndedBy.SOCKET)
         self._transcription.forget(call_id)
-        log.info("call given up: another process owns it", extra={"call_id": call_id})
+        log.info("call given up: not recorded here any more", extra={"call_id": call_id})
 
     def _spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -139,6 +139,8 @@ class LiveCall:
     paused: PausedTime = field(default_factory=PausedTime)
     pause_expected_until_s: float = 0.0
     """Monotonic time until which the call stays silent without a row: a pause was announced. 0: none was."""
+    announcement: str = ""
+    """Names the newest announcement of a pause: only the message with its outcome answers it."""
     pause_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from reading the rows of its pauses to doing what they say, so that older rows never undo newer ones."""
     lead_ms: float = 0.0

@@ -17,7 +17,7 @@ from callreel.domain.pause import CarrierPause
 from callreel.domain.recording import CloudState
 from callreel.ingest.call_ownership import STREAM_STOPPED
 from callreel.runtime.clock import Clock
-from callreel.store.calls import callbacks, calls, facts, legs, pauses, recordings
+from callreel.store.calls import callbacks, calls, consents, facts, legs, pauses, recordings
 from callreel.store.calls.legs import LegRow
 from callreel.twilio.webhooks import CallProgress, RecordingProgress, StreamProgress
 
@@ -56,6 +56,7 @@ class CallbackIntake:
         if progress.cloud_state is None:
             facts.note(conn, "unknown_recording_status", dict(form), now, call.id, leg_sid)
             return Written()
+        consents.reopen_erasure(conn, call.id)
         row, changed = recordings.upsert(conn, recordings.reported(progress, call, now))
         if not changed:
             return Written()

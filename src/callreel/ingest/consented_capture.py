@@ -107,7 +107,8 @@ class ConsentedCapture:
     def _live(self, call_id: CallId) -> CallRow | None:
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
-        return call if call is not None and call.state is CallState.LIVE else None
+            stopped = consents.is_stopped(conn, call_id)
+        return call if call is not None and call.state is CallState.LIVE and not stopped else None
 
     def _record(self, call: CallRow) -> bool:
         """Whether the carrier records the call now. Raises CarrierError if it never will."""

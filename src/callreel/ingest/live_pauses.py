@@ -63,13 +63,13 @@ class LivePauses:
             enabled=lambda: registry.count > 0,
         )
 
-    def begun(self, call_id: CallId) -> None:
+    def begun(self, call_id: CallId, announcement: str) -> None:
         """A call is being paused: silence it at once, if this process has it. Its row may follow."""
-        self._loop.call_soon_threadsafe(self._begun, call_id)
+        self._loop.call_soon_threadsafe(self._begun, call_id, announcement)
 
-    def changed(self, call_id: CallId) -> None:
-        """A call's pauses changed: read them."""
-        self._loop.call_soon_threadsafe(self._changed, call_id)
+    def changed(self, call_id: CallId, answered: str = "") -> None:
+        """A call's pauses changed: read them. `answered` names the announcement whose outcome is in the rows."""
+        self._loop.call_soon_threadsafe(self._settle_soon, call_id, answered)
 
     def said(self, call_id: CallId, at_ms: int, pause: Callable[[], object]) -> None:
         """A phrase that pauses the recording ended at `at_ms` of the live layers: run `pause` in a thread.
@@ -91,24 +91,20 @@ class LivePauses:
         """Wait for what is being stored."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _begun(self, call_id: CallId) -> None:
+    def _begun(self, call_id: CallId, announcement: str) -> None:
         call = self._registry.get(call_id)
         if call is None:
             return
         if not call.paused.open:
             call.paused.begin(call.reached)
         # Also where it is silent already: the pause of that silence may have ended, or have failed.
-        call.pause_expected_until_s = self._clock.monotonic_s() + EXPECT_S
+        call.announcement, call.pause_expected_until_s = announcement, self._clock.monotonic_s() + EXPECT_S
         self._loop.call_later(EXPECT_S, self._settle_soon, call_id)
         self._settle_soon(call_id)
 
-    def _changed(self, call_id: CallId) -> None:
-        if (call := self._registry.get(call_id)) is not None:
-            self._settle_soon(call_id, call.pause_expected_until_s)
-
-    def _settle_soon(self, call_id: CallId, answered_s: float = 0.0) -> None:
+    def _settle_soon(self, call_id: CallId, answered: str = "") -> None:
         if self._registry.get(call_id) is not None:
-            self._run(self._settle(call_id, answered_s))
+            self._run(self._settle(call_id, answered))
 
     def _run(self, work: Coroutine[object, object, object]) -> None:
         task = asyncio.create_task(self._logged(work))
@@ -121,25 +117,22 @@ class LivePauses:
         except CallreelError as error:
             log.error("pause not stored: %s", error)  # `reconcile` tries again
 
-    async def _settle(self, call_id: CallId, answered_s: float = 0.0) -> None:
+    async def _settle(self, call_id: CallId, answered: str = "") -> None:
         """Make a call's silence what its rows say, and store where it lies.
 
-        `answered_s`: the `pause_expected_until_s` of the announcement whose outcome is in the rows.
+        What else changed the rows, such as a resume, leaves an announcement as it is: it may be of a newer pause.
         """
         call = self._registry.get(call_id)
         if call is None:
             return
         async with call.pause_lock:
-            if call.pause_expected_until_s == answered_s:  # not of an announcement that came later
+            if answered and call.announcement == answered:
                 call.pause_expected_until_s = 0.0
-            expected_s = call.pause_expected_until_s
             rows = await asyncio.to_thread(self._of_call, call_id)
             if self._registry.get(call_id) is not call or not call.lanes:
                 return  # `reconcile` comes back while the call is silent
             now_s = self._clock.monotonic_s()
             if rows and rows[-1].ended_at is None:
-                if call.pause_expected_until_s == expected_s:
-                    call.pause_expected_until_s = 0.0
                 if not call.paused.open:
                     call.paused.begin(call.reached)
             elif now_s < call.pause_expected_until_s:

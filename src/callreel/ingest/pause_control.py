@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from secrets import token_hex
 
 from sqlalchemy import Connection
 
@@ -47,15 +48,15 @@ class PauseError(CallreelError):
 
 @dataclass(frozen=True, slots=True)
 class PauseServices:
-    """`notify(announced, call_id)` reaches the process that writes the call, fast but not surely: True silences the call
-    before its row exists, False makes that process read the rows. `max_s`: a longer pause ends automatically; None: none
-    does."""
+    """`notify(announced, call_id, announcement)` reaches the process that writes the call, fast but not surely: True silences
+    the call before its row exists, False makes that process read the rows, which have the outcome of that announcement (empty:
+    of none). `max_s`: a longer pause ends automatically; None: none does."""
 
     database: Database
     publisher: EventPublisher
     clock: Clock
     carrier: CarrierRecordings
-    notify: Callable[[bool, CallId], None]
+    notify: Callable[[bool, CallId, str], None]
     max_s: float | None = None
 
 
@@ -67,13 +68,15 @@ class PauseControl:
         self._database = services.database
         self._clock = services.clock
 
-    def announce(self, call_id: CallId) -> None:
-        """Silence a call at once, wherever it is live; `pause` follows. Does not block."""
-        self._services.notify(True, call_id)
+    def announce(self, call_id: CallId, announcement: str = "") -> str:
+        """Silence a call at once, wherever it is live; `pause` follows. Does not block. Returns the announcement's name."""
+        announcement = announcement or token_hex(8)
+        self._services.notify(True, call_id, announcement)
+        return announcement
 
-    def pause(self, call_id: CallId, cause: PauseCause, by: str = "") -> PauseRow:
-        """Pause a live call; one that is paused stays so. Raises PauseError."""
-        self.announce(call_id)
+    def pause(self, call_id: CallId, cause: PauseCause, by: str = "", *, announcement: str = "") -> PauseRow:
+        """Pause a live call, which `announcement` may have silenced; one that is paused stays so. Raises PauseError."""
+        announcement = self.announce(call_id, announcement)
         try:
             with self._database.write() as conn:
                 stamp = consents.of_call(conn, call_id)
@@ -87,15 +90,15 @@ class PauseControl:
                 if is_new and cause is PauseCause.PHRASE:
                     self._audit(conn, AuditAction.PAUSED, call_id, cause)
         except CallreelError:
-            self._services.notify(False, call_id)
+            self._services.notify(False, call_id, announcement)
             raise
         # Not True again: a person may have resumed since, and only the rows say so.
-        self._services.notify(False, call_id)
+        self._services.notify(False, call_id, announcement)
         if event is not None:
             self._services.publisher.publish(event)
             log.info("recording paused cause=%s", cause, extra={"call_id": call_id})
             self._pause_at_carrier(row)
-        return self._confirmed(row, lambda found: found.start_ms is not None)
+        return self._confirmed(row, announcement, lambda found: found.start_ms is not None)
 
     def resume(self, call_id: CallId, ended_by: PauseEnd) -> PauseRow:
         """Resume a paused call. Raises PauseError."""
@@ -103,7 +106,7 @@ class PauseControl:
         if row is None:
             raise PauseError("the call is not paused")
         self._resume_at_carrier(row)
-        return self._confirmed(row, lambda found: found.end_ms is not None)
+        return self._confirmed(row, "", lambda found: found.end_ms is not None)
 
     def sweep(self) -> None:
         """End pauses that last too long, and repeat what the carrier has not done yet. Raises StoreError."""
@@ -134,7 +137,7 @@ class PauseControl:
             if row is not None and ended_by is PauseEnd.LIMIT:
                 self._audit(conn, AuditAction.RESUMED, call_id, ended_by)
         if row is not None and event is not None:
-            self._services.notify(False, call_id)
+            self._services.notify(False, call_id, "")
             self._services.publisher.publish(event)
             log.info("recording resumed ended_by=%s", ended_by, extra={"call_id": call_id})
         return row
@@ -203,7 +206,7 @@ class PauseControl:
             self._services.publisher.publish(event)
         return row
 
-    def _confirmed(self, row: PauseRow, settled: Callable[[PauseRow], bool]) -> PauseRow:
+    def _confirmed(self, row: PauseRow, announcement: str, settled: Callable[[PauseRow], bool]) -> PauseRow:
         """The row once the process with the call's streams has placed it, or after `CONFIRM_S`."""
         until_s, polls = time.monotonic() + CONFIRM_S, 0
         while True:
@@ -215,4 +218,4 @@ class PauseControl:
             time.sleep(_POLL_S)
             polls += 1
             if polls % _POLLS_A_MESSAGE == 0:
-                self._services.notify(False, row.call_id)
+                self._services.notify(False, row.call_id, announcement)

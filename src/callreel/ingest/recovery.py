@@ -30,6 +30,7 @@ from callreel.store.calls.streams import EndedBy
 from callreel.store.db.database import Database
 from callreel.store.encryption.sealed_file import DamagedFileError, FileKeys
 from callreel.store.files import folders
+from callreel.store.files.blobs import BlobStore
 from callreel.store.files.durable_files import path_inside
 from callreel.store.files.growing_wav import GrowingWav, StillGrowingError, repair
 from callreel.store.files.sound_files import READ_BLOCK, SoundFile
@@ -56,27 +57,26 @@ class Recovery:
         database: Database,
         commits: GroupCommit,
         clock: Clock,
-        data_dir: Path,
+        blobs: BlobStore,
         save_live_transcript: Callable[[CallId], None],
         dead_among: Callable[[set[str]], set[str]],
         *,
         single_machine: bool,
         spool: str | None = None,
-        keys: FileKeys | None = None,
     ) -> None:
         """`save_live_transcript` (blocking) saves a call's live transcript from its final results. `dead_among` returns
         the dead ones of the given processes. `single_machine`: there is no other machine, so a file that is not here is lost.
-        `spool`: the name of `data_dir` where files are offloaded from it. `keys` decrypt the files.
+        `spool`: the name of the data folder where files are offloaded from it.
         """
         self._database = database
         self._commits = commits
         self._clock = clock
-        self._data_dir = data_dir
+        self._data_dir = blobs.root
         self._save_live_transcript = save_live_transcript
         self._dead_among = dead_among
         self._single_machine = single_machine
         self._spool = spool
-        self._keys = keys
+        self._keys = blobs.keys
         self._seen_s: dict[str | None, float] = {}
 
     def at_start(self) -> int:

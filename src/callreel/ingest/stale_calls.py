@@ -16,6 +16,7 @@ from callreel.runtime.clock import Clock
 from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
+from callreel.twilio.webhooks import TERMINAL
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class StaleCalls:
         if not self._carrier.usable or self._breaker.is_open:
             return False
         try:
-            over = self._carrier.is_over(call.leg_sid)
+            leg = self._carrier.leg(call.leg_sid)
+            over = leg is None or leg.status in TERMINAL
         except CarrierError as error:
             wait_s = self._breaker.failed(error)
             log.warning(

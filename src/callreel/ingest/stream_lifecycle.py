@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -29,7 +30,7 @@ from callreel.ingest.voice_request import TOKEN_PARAMETER
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import GAP_MS, Counters
 from callreel.store.audio.live_layers import layer_event, layer_file
-from callreel.store.calls import layers, streams
+from callreel.store.calls import consents, layers, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
@@ -140,6 +141,9 @@ class StreamLifecycle:
         def save(conn: Connection) -> Written:
             streams.insert(conn, stream_row)
             layers.upsert_all(conn, row.id, files, owner=stream_row.owner)
+            if consents.is_stopped(conn, row.id):  # since its token was redeemed
+                stop = (partial(self._ownership.recording_stopped, row.id),)
+                return Written(tuple(layer_event(row.id, file) for file in files), stop)
             return Written(tuple(layer_event(row.id, file) for file in files))
 
         await retry_until_stored("stream start", lambda: self._commits.commit(save, row.leg_sid))

@@ -22,7 +22,6 @@ from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import layer_digest, layer_size
 from callreel.store.audit import trail
 from callreel.store.calls import deletions, holds, layers
-from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 
@@ -135,10 +134,7 @@ class Deletion:
             return str(error)
         now = self._clock.now()
         with self._database.write() as conn:
-            deletions.insert(
-                conn,
-                DeletionRow(sid, call_id, kept.sha256 or "", kept.duration_ms, not was_there, now),
-            )
+            deletions.record(conn, sid, call_id, now, was_there=was_there, copy=kept)
             event = AuditEvent(now, AuditAction.DELETED_AT_CARRIER, by, call_id=call_id, subject=sid)
             trail.record(conn, event)
         log.info("carrier recording deleted", extra={"call_id": call_id})

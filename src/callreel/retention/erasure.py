@@ -20,10 +20,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.recording import LayerFile, from_file
 from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow, WorkItem, WorkState
-from callreel.retention.erasure_orders import (
-    NO_CREDENTIALS,
-    copies_at_carrier,
-)
+from callreel.retention.erasure_orders import NO_CREDENTIALS
 from callreel.runtime.clock import Clock
 from callreel.store.audio import derived_cache, peaks
 from callreel.store.audit import trail
@@ -123,19 +120,12 @@ class Eraser:
             log.info("call erased files=%d", len(files), extra={"call_id": call_id})
         scrub(self._database)
 
-    def _refuse_elsewhere(self, files: Sequence[LayerFile]) -> None:
-        for file in files:
-            if file.spool is not None and not self._blobs.path(file.path).is_file():
-                raise StoreUnavailableError(
-                    f"{file.path} is still on the spool of {file.spool}; the erasure waits for it"
-                )
-
     def _erase_at_carrier(self, call_id: CallId) -> None:
         """Delete the carrier's recordings of the call, also those without a callback, and its transcriptions of them."""
         ordered = self._order(call_id)
         with self._database.read() as conn:
             call = calls.get(conn, call_id)
-            known = copies_at_carrier(conn, call_id)
+            known = recordings.at_carrier(conn, call_id)
             files = layers.of_call(conn, call_id)
             sids = [row.sid for row in recordings.of_call(conn, call_id)]
         if call is None:
@@ -146,7 +136,7 @@ class Eraser:
         ):
             # No other work on it can start: each workflow checks for the order first (`CallErasedError`).
             raise StoreError("a workflow is processing a recording of the call; the erasure waits for it")
-        self._refuse_elsewhere(files)
+        refuse_elsewhere(self._blobs, files)
         outcomes = dict(ordered.recordings)
         if not ordered.at_carrier:
             outcomes |= {sid: {"outcome": AtCarrier.KEPT.value, "transcriptions": 0} for sid in known}
@@ -163,11 +153,20 @@ class Eraser:
         for sid in dict.fromkeys([*known, *listed]):
             if sid in outcomes:
                 continue
-            texts = self._carrier.delete_transcriptions(sid)
-            outcome = AtCarrier.DELETED if self._carrier.delete(sid) else AtCarrier.ALREADY_DELETED
-            outcomes[sid] = {"outcome": outcome.value, "transcriptions": texts}
+            erased = self._carrier.erase(sid)
+            outcome = AtCarrier.DELETED if erased.recording else AtCarrier.ALREADY_DELETED
+            outcomes[sid] = {"outcome": outcome.value, "transcriptions": erased.transcriptions}
             with self._database.write() as conn:
                 erasures.set_recordings(conn, call_id, outcomes)
+
+
+def refuse_elsewhere(blobs: BlobStore, files: Sequence[LayerFile]) -> None:
+    """Raises StoreUnavailableError if a file cannot be erased from here yet."""
+    for file in files:
+        if file.spool is not None and not blobs.path(file.path).is_file():
+            raise StoreUnavailableError(
+                f"{file.path} is still on the spool of {file.spool}; the erasure waits for it"
+            )
 
 
 def erase_file(blobs: BlobStore, file: LayerFile) -> None:

@@ -13,12 +13,13 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId, RecordingSid
-from callreel.domain.recording import CloudState, LayerFile, from_file
+from callreel.domain.json_time import json_time
+from callreel.domain.recording import LayerFile
 from callreel.domain.work import Workflow
 from callreel.retention.legal_hold import checked_reason
 from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
-from callreel.store.calls import calls, deletions, erasures, holds, layers, outbox, recordings
+from callreel.store.calls import calls, erasures, holds, layers, outbox, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.calls.holds import HoldRow
@@ -27,7 +28,6 @@ from callreel.store.db.database import Database
 NO_CREDENTIALS = (
     "no carrier credentials are set to erase the recording there; set them, or leave the carrier's copy"
 )
-_THERE = (CloudState.STORED, CloudState.COMPLETED, CloudState.PARKED)
 
 
 class ErasureRefusedError(CallreelError):
@@ -77,7 +77,7 @@ class ErasureOrders:
             call = calls.locked(conn, call_id)
             if check is not None:
                 check(conn, call)
-            if at_carrier and not self._carrier_usable and copies_at_carrier(conn, call_id):
+            if at_carrier and not self._carrier_usable and recordings.at_carrier(conn, call_id):
                 raise ErasureRefusedError(NO_CREDENTIALS)
             if erasures.get(conn, call_id) is not None:
                 erasures.repeat_request(conn, call_id, at_carrier=at_carrier)
@@ -105,7 +105,7 @@ class ErasureOrders:
                 return None
             return ErasurePreview(
                 layers.of_call(conn, call_id),
-                copies_at_carrier(conn, call_id),
+                recordings.at_carrier(conn, call_id),
                 erasures.counts(conn, call_id),
                 refusal(conn, call),
             )
@@ -123,20 +123,10 @@ def refusal(conn: Connection, call: CallRow) -> str | None:
     return None
 
 
-def copies_at_carrier(conn: Connection, call_id: CallId) -> list[RecordingSid]:
-    """The call's recordings that the carrier should still have a copy of."""
-    gone = deletions.sids_of_call(conn, call_id)
-    return [
-        row.sid
-        for row in recordings.of_call(conn, call_id)
-        if row.state in _THERE and row.sid not in gone and not from_file(row.sid)
-    ]
-
-
 def _without_reasons(row: HoldRow) -> dict[str, Json]:
     return {
         "by": row.by,
-        "at": row.at.isoformat(),
+        "at": json_time(row.at),
         "released_by": row.released_by,
-        "released_at": row.released_at.isoformat() if row.released_at else None,
+        "released_at": json_time(row.released_at),
     }

@@ -18,22 +18,16 @@ from callreel.domain.audit import AuditAction, AuditEvent
 from callreel.domain.errors import CallreelError, CarrierError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.domain.json_time import json_time
 from callreel.domain.retention import DataKind, Expiry, Rule, expiries, shortest_days
 from callreel.retention.erasure import erase_file, sids_of
-from callreel.retention.erasure_orders import (
-    NO_CREDENTIALS,
-    ErasureOrders,
-    ErasureRefusedError,
-    copies_at_carrier,
-    refusal,
-)
+from callreel.retention.erasure_orders import NO_CREDENTIALS, ErasureOrders, ErasureRefusedError, refusal
 from callreel.runtime.clock import Clock
 from callreel.runtime.periodic import PeriodicJob
 from callreel.store.audit import trail
 from callreel.store.audit.pending import audited
-from callreel.store.calls import calls, deletions, erasures, expired, holds, layers
+from callreel.store.calls import calls, deletions, erasures, expired, holds, layers, recordings
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
 from callreel.store.db.scrub import scrub
 from callreel.store.files.blobs import BlobStore
@@ -158,16 +152,14 @@ class Retention:
     def _delete_audio(self, call: CallRow) -> dict[str, Json]:
         """The carrier's recordings, then our files, then their rows."""
         with self._database.read() as conn:
-            there = copies_at_carrier(conn, call.id)
+            there = recordings.at_carrier(conn, call.id)
             files = layers.of_call(conn, call.id)
         if there and not self._carrier.usable:
             raise StoreError(NO_CREDENTIALS)
         for sid in there:
-            self._carrier.delete_transcriptions(sid)
-            was_there = self._carrier.delete(sid)
+            was_there = self._carrier.erase(sid).recording
             with self._database.write() as conn:
-                now = self._clock.now()
-                deletions.insert(conn, DeletionRow(sid, call.id, "", 0, not was_there, now))
+                deletions.record(conn, sid, call.id, self._clock.now(), was_there=was_there)
         for file in files:
             erase_file(self._blobs, file)
         with self._database.write() as conn:
@@ -227,7 +219,7 @@ def expiry_summary(conn: Connection, rules: Sequence[Rule], call_id: CallId) -> 
     done = {row.kind for row in gone if row.done_at}
     return {
         "expires": {
-            kind.value: {"at": expiry.at.isoformat(), "policy": policy_name(rules, kind, expiry)}
+            kind.value: {"at": json_time(expiry.at), "policy": policy_name(rules, kind, expiry)}
             for kind, expiry in expiries(rules, subject).items()
             if kind not in done
         },
@@ -241,8 +233,8 @@ def expired_summary(row: expired.ExpiredRow) -> dict[str, Json]:
         "call_id": row.call_id,
         "data": row.kind.value,
         "policy": row.policy,
-        "ordered_at": row.ordered_at.isoformat(),
-        "deleted_at": row.done_at.isoformat() if row.done_at else None,
+        "ordered_at": json_time(row.ordered_at),
+        "deleted_at": json_time(row.done_at),
         "files": row.files,
         "rows": row.counts,
     }

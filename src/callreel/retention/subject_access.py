@@ -1,6 +1,5 @@
 """Requests of a person about their phone number: everything stored about it as one archive, and its erasure."""
 
-import io
 import json
 import re
 import zipfile
@@ -15,6 +14,7 @@ from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.intervals import Interval
 from callreel.domain.recording import LayerState
+from callreel.formats.zip_pieces import ZipOutlet
 from callreel.retention.erasure_orders import ErasureOrders, ErasureRefusedError
 from callreel.review.analyses import analysis_history
 from callreel.review.exports import Format, export_transcript
@@ -36,7 +36,7 @@ _FEWEST_DIGITS = 5
 
 
 class NumberError(CallreelError):
-    """Something that is no phone number."""
+    """Something that is not a phone number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class SubjectAccess:
 
         Without `original` it is redacted, and `silences` says what is silent.
         """
-        outlet = _Outlet()
+        outlet = ZipOutlet()
         with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as made:
             made.writestr("phone_book.json", _json(self._phone_book(number)))
             made.writestr("saved_filters.json", _json(self.filters_of(number)))
@@ -158,27 +158,6 @@ class SubjectAccess:
             for row in rows
             if re.sub(r"\D", "", row.number) == wanted
         ]
-
-
-class _Outlet(io.RawIOBase):
-    """What a ZIP file is written to: it keeps the bytes until they are taken."""
-
-    def __init__(self) -> None:
-        self._kept = bytearray()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: object, /) -> int:
-        piece = bytes(data)  # type: ignore[call-overload]  # any buffer
-        self._kept += piece
-        return len(piece)
-
-    def taken(self) -> bytes:
-        """The bytes since the last time."""
-        kept = bytes(self._kept)
-        self._kept.clear()
-        return kept
 
 
 def _digits(number: str) -> str:
