@@ -83,6 +83,18 @@ CASES = {
         ["A: and your email address", "T: my email is may be done to call open an example"],
         ["and your email address", "my email is [e-mail address]"],
     ),
+    "answer of which the engine wrote other words": (
+        ["A: which email should i send the confirmation to", "T: it's happy monash o'brien and ask me there thanks"],
+        ["which email should i send the confirmation to", "it's [e-mail address] thanks"],
+    ),
+    "answer that is a phone number without a question for one": (
+        ["A: what number can the technician call", "T: one eight eight two four", "A: okay", "T: one nine five eight"],
+        ["what number can the technician call", "[phone number]", "okay", "[phone number]"],
+    ),
+    "answer that declines": (
+        ["A: and your email address please", "T: i don't have one"],
+        ["and your email address please", "i don't have one"],
+    ),
     "security code": (
         [ASKED, "T: 4111 1111 1111 1111", "A: and the security code on the back", "T: seven three nine"],
         [
@@ -171,6 +183,30 @@ def test_answer_that_the_engine_did_not_write_is_silenced() -> None:
     assert (found.role, found.entity) == (Role.TECHNICIAN, Entity.CARD_NUMBER)
     assert (found.start_ms, found.end_ms) == (begun.start_ms, late.start_ms)
     assert find_entities([asked, begun, after]) == []
+
+
+@pytest.mark.parametrize(
+    ("question", "entity"),
+    [
+        ("A: and the security code on the back", Entity.SECURITY_CODE),
+        ("A: what is the best phone number to reach you", Entity.PHONE),
+    ],
+)
+def test_unwritten_answer_is_silenced_until_the_next_question(question: str, entity: Entity) -> None:
+    asked, after = conversation(question, "A: thank you that is all we need", pause_ms=4_000)
+    [found] = find_entities([asked, after])
+    assert found == Stretch(Role.TECHNICIAN, entity, asked.end_ms, after.start_ms)
+    soon = conversation(question, "A: thank you that is all we need")
+    assert find_entities(soon) == []
+
+
+def test_unwritten_card_number_before_its_code_is_silenced() -> None:
+    turns = conversation(
+        "A: and the total is fine", "T: let me find it", "A: and the security code please", pause_ms=5_000
+    )
+    assert (Role.TECHNICIAN, Entity.CARD_NUMBER, turns[1].start_ms, turns[2].start_ms) in [
+        (one.role, one.entity, one.start_ms, one.end_ms) for one in find_entities(turns)
+    ]
 
 
 def test_only_wanted_kinds_are_found_and_names_come_from_the_model() -> None:

@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.redaction import Said, found, loaded
+from benchmarks.redaction import found, loaded
+from benchmarks.spoken_calls import Said
 
 CALLS = [loaded(call) for call in json.loads((Path(__file__).parent / "spoken.json").read_text())]
 LEAST = {"card_number": 0.98, "phone": 0.9, "email": 0.9, "security_code": 0.85}

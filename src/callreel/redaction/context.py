@@ -39,7 +39,7 @@ _PHRASES: Final = {
         r"|maestro|number on the (?:card|front)|long number|sixteen digits?|16 digits?|(?:my|your|the|that) card"
     ),
     Topic.SECURITY_CODE: (
-        r"secur\w*(?: \w+)? (?:code|number|digits)|c[vb]+[vcbd]2?|c [vb] [vcbd]|cid|see vv|card verification|verification (?:code|value)"
+        r"secur\w*(?: \w+)? (?:code|number|digits)|c[vb]+[vcbd]2?|c [vb] [vcbd]|cid|see vv|card verification|\w+cation (?:code|value)|code (?:on|of) (?:the|your) card"
         r"|(?:three|four|3|4) digits?(?: number| code)? (?:on|at|from)"
         r"|(?:code|number|digits) (?:on|at) the (?:back|front|reverse)|security"
     ),
@@ -54,9 +54,9 @@ _PHRASES: Final = {
     ),
     Topic.PHONE: (
         r"(?:tele)?phone|cell(?:ular)?|mobile|call ?back|call (?:me|you|him|her|us|them)|called (?:me|you)|reach (?:me|you)"
-        r"|text (?:me|you)|contact number|fax|dial|calling from|ring (?:me|you)|best number|(?:my|your|her|his) number"
+        r"|text (?:me|you)|contact number|fax|dial|calling from|ring (?:me|you)|best number|(?:what|which) number|(?:my|your|her|his) number"
     ),
-    Topic.EMAIL: r"e ?mails?|mail address",
+    Topic.EMAIL: r"e ?mails?|remail|mail address|(?:which|where|with) (?:\w )?g?mail|(?:i|to) mail|(?:send|mail) (?:it|that|this|the \w+) to|\w+ address for",
     Topic.BIRTH: r"date of birth|birth ?dates?|birthday|birth|born(?: on| in)?|d ?o ?b",
     Topic.UNRELATED: (
         r"serial|order|model|ticket|reference|confirmation|case|tracking|part|invoice|meter|job|extension|version|unit"
@@ -66,6 +66,28 @@ _PHRASES: Final = {
 _ALL: Final = re.compile(
     r"\b(?:" + "|".join(f"(?P<{topic}>{phrase})" for topic, phrase in _PHRASES.items()) + r")\b"
 )
+
+
+_ASKED_FOR: Final = re.compile(
+    r"\b(?:"
+    + "|".join(
+        f"(?P<{topic}>{phrase})"
+        for topic, phrase in (
+            *((topic, _PHRASES[topic]) for topic in Topic if topic is not Topic.UNRELATED),
+            (
+                Topic.UNRELATED,
+                r"(?:serial|order|model|ticket|reference|invoice|case|tracking|part) (?:number|code)",
+            ),
+        )
+    )
+    + r")\b"
+)
+
+
+def last_topic(text: str) -> Topic | None:
+    """What a question asks for: its last topic. An unrelated number counts where it is one, not in `send the invoice`."""
+    topics = [match.lastgroup for match in _ASKED_FOR.finditer(text)]
+    return Topic(topics[-1]) if topics and topics[-1] else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from callreel.domain.call import Role
 from callreel.domain.redaction import Entity, Stretch
 from callreel.domain.transcript import Turn, Word, words_of
 from callreel.redaction.addresses import find_addresses
+from callreel.redaction.answers import find_answers
 from callreel.redaction.context import Context, Topic, mentions_of
 from callreel.redaction.dates import find_birth_dates
 from callreel.redaction.emails import find_emails
@@ -52,8 +53,13 @@ def find_entities(turns: Sequence[Turn], options: FindOptions = FindOptions()) -
     tokens = {role: tokens_of(words[role]) for role in Role}
     context = Context(mention for role in Role for mention in mentions_of(role, tokens[role], words[role]))
     found: list[Stretch] = []
+    end_ms = max((word.end_ms for said in words.values() for word in said), default=0)
     for role in Role:
         said, spoken = words[role], tokens[role]
+        asking = words[role.other], tokens[role.other]
+        found += [
+            one for one in find_answers(role, said, spoken, asking, end_ms) if one.entity in options.kinds
+        ]
         # The first kind to claim a word gets it.
         claims = [
             *find_emails(role, spoken, said, context),
@@ -67,7 +73,7 @@ def find_entities(turns: Sequence[Turn], options: FindOptions = FindOptions()) -
             found += _unwritten(role, words, context.questions(Topic.CARD, role), found)
     if options.names is not None:
         found += _named(turns, options.names, options.kinds)
-    return sorted(_apart(found), key=lambda stretch: (stretch.start_ms, stretch.role))
+    return _apart(found)
 
 
 def _words(turns: Sequence[Turn], role: Role) -> list[Word]:
@@ -137,10 +143,19 @@ def _named(turns: Sequence[Turn], names: NameFinder, kinds: frozenset[Entity]) -
                 yield Stretch(turn.role, entity, inside[0].start_ms, inside[-1].end_ms)
 
 
-def _apart(found: Iterable[Stretch]) -> Iterator[Stretch]:
-    """Stretches that were found first win over later ones that lie mostly in them."""
+def _apart(found: Iterable[Stretch]) -> list[Stretch]:
+    """Stretches of one kind that overlap become one; those that were found first win over others that lie mostly in them."""
     kept: list[Stretch] = []
     for stretch in found:
-        if not any(2 * stretch.overlap_ms(other) > stretch.end_ms - stretch.start_ms for other in kept):
+        overlapping = [at for at, other in enumerate(kept) if stretch.overlap_ms(other)]
+        same = [at for at in overlapping if kept[at].entity is stretch.entity]
+        if same:
+            start_ms = min(stretch.start_ms, kept[same[0]].start_ms)
+            kept[same[0]] = replace(
+                stretch, start_ms=start_ms, end_ms=max(stretch.end_ms, kept[same[0]].end_ms)
+            )
+        elif not any(
+            2 * stretch.overlap_ms(kept[at]) > stretch.end_ms - stretch.start_ms for at in overlapping
+        ):
             kept.append(stretch)
-            yield stretch
+    return sorted(kept, key=lambda one: (one.start_ms, one.role))

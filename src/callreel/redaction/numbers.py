@@ -253,7 +253,7 @@ class NumberFinder:
         return Found(one.entity, tokens[first].word, tokens[last].word)
 
     def _garbled(self, tokens: Sequence[Token], at: int, step: int) -> int:
-        """The last of the words from `at` in one direction that follow at once and are no ordinary ones."""
+        """The last of the words from `at` in one direction that follow at once and are not ordinary ones."""
         end = at
         for beside in range(at + step, at + step * (_MOST_GARBLED + 1), step):
             if not 0 <= beside < len(tokens) or tokens[beside].text in _ORDINARY:
