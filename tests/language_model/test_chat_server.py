@@ -2,25 +2,22 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from callreel.domain.errors import LanguageModelError, UnusableAnswerError
 from callreel.language_model import chat_server
+from callreel.language_model.cancellation import Cancellation, CancelledRequestError
 from callreel.language_model.chat_server import ChatAccess, ChatServer
 from callreel.runtime.shared_pause import SharedPause
+from tests.support.installation import eventually_blocking
 from tests.support.language_model import MODEL, PATH, asked, completion
-from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rest_server import Answer, RestServer
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 SCHEMA = {"type": "object"}
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as found:
-        yield found
 
 
 @pytest.fixture
@@ -103,6 +100,20 @@ def test_local_server_is_never_reached_through_a_proxy(
     direct = ChatServer(client.access)
     assert direct.complete(MESSAGES, SCHEMA).text == "{}"
     direct.close()
+
+
+def test_cancelled_request_is_cut_off_and_no_other_is_sent(client: ChatServer, server: RestServer) -> None:
+    server.put(PATH, Answer(stays=True))
+    cancellation = Cancellation()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(client.complete, MESSAGES, SCHEMA, 60.0, cancellation)
+        eventually_blocking(lambda: server.seen)
+        cancellation.cancel()
+        with pytest.raises(CancelledRequestError):
+            waiting.result(10)
+    with pytest.raises(CancelledRequestError):
+        client.complete(MESSAGES, SCHEMA, 60.0, cancellation)
+    assert len(server.seen) == 1
 
 
 def test_models_are_listed(client: ChatServer, server: RestServer) -> None:

@@ -14,7 +14,6 @@ from callreel.review.budget import FACT, BudgetWatch
 from callreel.review.statistics import month_figures
 from callreel.store.calls import calls, deletions, facts, recordings
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.deletions import DeletionRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.web.app import WebContext, WebOptions, create_app
 from tests.support.installation import NOON, Installation
@@ -23,7 +22,7 @@ STARTED = NOON.replace(day=1)
 
 
 def a_recorded_call(installation: Installation, number: int, duration_s: int, sid: str = "") -> RecordingSid:
-    """A call on the first of the month; its browser leg costs 0.004 a minute, its recording 0.0025."""
+    """A call on the first of the month; its browser leg costs 0.004 per minute, its recording 0.0025."""
     call_id, leg_sid = CallId(f"{number:012x}"), LegSid(f"CA{number:032x}")
     recording = RecordingSid(sid or f"RE{number:032x}")
     row = CallRow(call_id, Direction.OUTGOING, "ada", "+12125550123", leg_sid, Role.AGENT, STARTED)
@@ -51,7 +50,7 @@ def test_storage_is_charged_beyond_the_free_minutes(installation: Installation) 
     a_recorded_call(installation, 2, 601)
     a_recorded_call(installation, 3, 60, f"{FILE_PREFIX}1")
     with installation.database.write() as conn:
-        deletions.insert(conn, DeletionRow(deleted, CallId(f"{1:012x}"), "", 0, False, NOON))
+        deletions.record(conn, deleted, CallId(f"{1:012x}"), NOON, was_there=True)
     with installation.database.read() as conn:
         free = month_figures(conn, UTC, None, Prices(), NOON)
         charged = month_figures(conn, UTC, None, Prices(free_stored_minutes=1), NOON)

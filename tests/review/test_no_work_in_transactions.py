@@ -16,7 +16,7 @@ from callreel.domain.redaction import Entity, Stretch
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Word
 from callreel.live import transcript
 from callreel.live.transcript import LiveText, OutdatedTextError, live_text, put_final, save_live_transcript
-from callreel.review import live_scoring, turn_edits
+from callreel.review import live_score, turn_edits
 from callreel.review.corrections import Corrections
 from callreel.review.redacting import Redacting, RedactionOptions
 from callreel.review.turn_edits import Change
@@ -25,7 +25,7 @@ from callreel.store.db.database import Database
 from callreel.store.transcripts import finals, live_scores, search, spilled, transcripts
 from tests.support.seed import DONE, Seed, seed
 
-COSTLY = ((search, "tokens"), (turn_edits, "opcodes"), (live_scoring, "live_score"))
+COSTLY = ((search, "tokens"), (turn_edits, "opcodes"), (live_score, "live_score"))
 
 
 @pytest.fixture

@@ -1,10 +1,6 @@
 """The summary of a call, beyond the tests of the API."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from callreel.asr.delivery import Delivered
 from callreel.domain.call import Role
@@ -12,18 +8,11 @@ from callreel.domain.cost import Prices
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.transcript import TranscriptKind, Turn
-from callreel.review.live_scoring import save_delivery, text_score
+from callreel.review.live_score import save_delivery, text_score
 from callreel.review.summary import call_summary, layer_names
 from callreel.store.calls import calls, legs, live_events, recordings
 from callreel.store.transcripts import live_scores, transcripts
-from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed, at, seed
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Seed]:
-    seeded = seed(tmp_path)
-    yield seeded
-    seeded.database.close()
+from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed, at
 
 
 def a_file(layer: Layer, role: Role | None) -> LayerFile:

@@ -1,7 +1,5 @@
 """The timeline of a call: every step with its time and duration, in order, from rows and stored events."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,18 +12,16 @@ from callreel.review.timeline import call_timeline
 from callreel.store.calls import calls, live_events, stream_tokens, streams
 from callreel.store.calls.streams import EndedBy, StreamRow
 from callreel.store.db.tables import live_events as events_table
-from tests.support.seed import LIVE, Seed, at, seed
+from tests.support.seed import LIVE, Seed, at
 
 CALL = LIVE
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Seed]:
-    seeded = seed(tmp_path)
-    with seeded.database.write() as conn:
+def place(place: Seed) -> Seed:
+    with place.database.write() as conn:
         conn.execute(events_table.delete())
-    yield seeded
-    seeded.database.close()
+    return place
 
 
 def event(place: Seed, kind: EventKind, second: float, **data: Json) -> None:

@@ -1,169 +1,146 @@
-"""The answer of a language model about a call: its schema, and what of it is kept.
+"""The analysis of a call by a language model: its items, each with the turns that it came from, and what people decided.
 
-The answer is not trusted. The transcript is somebody's speech, and may have instructed the model what to answer; so only values of
-this schema are read, an item is kept only if it cites a turn that exists, a label only if the team has it, and text only if it
-is short. Text is kept as plain characters; pages escape it.
+An analysis is one revision: what one run of a model found. Each later run makes another one. What a person wrote or decided
+stays in force; `displayed` says which items of all revisions are shown.
 """
 
-import json
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT, Citation, Content, FoundItem, ItemKind
 from callreel.domain.call import Role
-from callreel.domain.errors import UnusableAnswerError
-from callreel.domain.transcript import Turn
 
-MOST_ACTIONS: Final = 30
-MOST_CITED: Final = 8
-"""Turns of one item; more are left out."""
-_MOST_STARTS: Final = 50
-"""Places of a text in which an object is looked for."""
-_KEPT_FORMATS: Final = "\u200c\u200d"
-"""Joiners that several scripts need."""
-
-Numbers = Annotated[list[int], Field(description="Numbers of the turns that this comes from.")]
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+LONGEST_TEXT: Final = 2_000
+"""Characters of an item's text."""
+LONGEST_DUE: Final = 100
+"""Characters of an action item's due date, as it was spoken."""
 
 
-class _Strict(BaseModel):
-    # More keys than asked for are ignored; the schema for the server has none.
-    model_config = ConfigDict(extra="ignore", json_schema_extra={"additionalProperties": False})
+class Sentiment(StrEnum):
+    """How a party sounds."""
+
+    POSITIVE = "positive"
+    NEUTRAL = "neutral"
+    NEGATIVE = "negative"
 
 
-class Statement(_Strict):
-    """A sentence or a few about the call."""
+class ItemKind(StrEnum):
+    """`ACTION` is something that a party promised or has to do. `LABEL` suggests a label of the team's list. `SENTIMENT` is a
+    place of the call from which on a party sounds so; all of them are the party's course over the call.
+    """
 
-    text: str
-    turns: Numbers
-
-
-class Action(_Strict):
-    """What a party promised or has to do."""
-
-    text: str
-    owner: Literal["agent", "technician"] | None
-    due: Annotated[str | None, Field(description="The date or time as it was spoken; null without one.")]
-    turns: Numbers
+    SUMMARY = "summary"
+    REASON = "reason"
+    OUTCOME = "outcome"
+    ACTION = "action"
+    LABEL = "label"
+    SENTIMENT = "sentiment"
 
 
-class Topic(_Strict):
-    """A label of the list."""
-
-    label: str
-    turns: Numbers
+SINGLE: Final = (ItemKind.SUMMARY, ItemKind.REASON, ItemKind.OUTCOME)
+"""A call has one of each of these."""
 
 
-class Answer(_Strict):
-    """All that a model is asked for."""
+class ItemState(StrEnum):
+    """`SUGGESTED` is the model's alone; a person made it `APPROVED` or `REJECTED`."""
 
-    summary: Statement
-    reason: Statement | None
-    outcome: Statement | None
-    action_items: list[Action]
-    labels: list[Topic]
-
-
-SCHEMA: Final[Mapping[str, Any]] = Answer.model_json_schema()
-"""The JSON schema for the server."""
+    SUGGESTED = "suggested"
+    APPROVED = "approved"
+    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What of an answer is kept, and how many of its items are `dropped`."""
+class Citation:
+    """A turn that an item came from; `role` as recorded, positions in milliseconds on the call's clock."""
 
-    items: tuple[FoundItem, ...]
-    dropped: int
-
-
-def parse(text: str) -> Answer:
-    """The answer in `text`, which is JSON or contains it. Raises UnusableAnswerError without a word of the text."""
-    wrong = "it contains no JSON object"
-    for found in _objects(text):
-        try:
-            return Answer.model_validate(found)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-            place = ".".join(str(part) for part in first["loc"] if part in Answer.model_fields)
-            wrong = f"{place or 'an object'} has the wrong form ({first['type']})"
-    raise UnusableAnswerError(f"the language model's answer cannot be used: {wrong}", retryable=True)
+    role: Role
+    start_ms: int
+    end_ms: int
 
 
-def check(answer: Answer, turns: Sequence[Turn], labels: Mapping[str, int]) -> Checked:
-    """Keep the items that cite one of `turns`, numbered from 1. `labels` are the team's ids by name.
-
-    The owner of an action item has the role of `turns`.
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The text of an item. `role` is the owner of an action item, or the party with the `sentiment`, as recorded; `due` is the
+    date as spoken.
     """
-    found: list[FoundItem | None] = [_statement(ItemKind.SUMMARY, answer.summary, turns)]
-    for kind, given in ((ItemKind.REASON, answer.reason), (ItemKind.OUTCOME, answer.outcome)):
-        if given is not None and given.text.strip():
-            found.append(_statement(kind, given, turns))
-    found += [_action(action, turns) for action in answer.action_items[:MOST_ACTIONS]]
-    found += [_label(topic, turns, labels) for topic in answer.labels[: len(labels) + MOST_ACTIONS]]
-    kept: dict[tuple[ItemKind, str], FoundItem] = {}
-    for item in found:
-        if item is not None:
-            kept.setdefault((item.kind, item.content.text.casefold()), item)
-    given_items = len(found) + max(0, len(answer.action_items) - MOST_ACTIONS)
-    given_items += max(0, len(answer.labels) - len(labels) - MOST_ACTIONS)
-    return Checked(tuple(kept.values()), given_items - len(kept))
+
+    text: str = field(repr=False)
+    role: Role | None = None
+    due: str = field(default="", repr=False)
+    sentiment: Sentiment | None = None
 
 
-def plain(text: str) -> str:
-    """`text` on one line, without control characters and marks of direction, which could disguise other text."""
-    spaced = "".join(
-        character
-        if character in _KEPT_FORMATS or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-        else " "
-        for character in text
-    )
-    return " ".join(spaced.split())
+@dataclass(frozen=True, slots=True)
+class FoundItem:
+    """What a model found. `label_id` is that of a suggested label, else None."""
+
+    kind: ItemKind
+    content: Content
+    citations: tuple[Citation, ...]
+    label_id: int | None = None
 
 
-def _statement(kind: ItemKind, given: Statement, turns: Sequence[Turn]) -> FoundItem | None:
-    text, cited = _short(given.text), _cited(given.turns, turns)
-    return FoundItem(kind, Content(text), cited) if text and cited else None
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of an analysis. `made` is the model's text, None where it may not be shown any more; `written` is a person's, which counts.
+
+    `by` decided at `at`. `number` is the revision that the item belongs to.
+    """
+
+    id: int
+    number: int
+    kind: ItemKind
+    made: Content | None
+    written: Content | None
+    citations: tuple[Citation, ...]
+    label_id: int | None
+    state: ItemState
+    by: str | None = None
+    at: datetime | None = None
+
+    @property
+    def content(self) -> Content | None:
+        """The text that is shown; None if nothing is left of it."""
+        return self.written or self.made
 
 
-def _action(given: Action, turns: Sequence[Turn]) -> FoundItem | None:
-    text, cited = _short(given.text), _cited(given.turns, turns)
-    due = _short(given.due or "", LONGEST_DUE)
-    owner = Role(given.owner) if given.owner else None
-    return FoundItem(ItemKind.ACTION, Content(text, owner, due), cited) if text and cited else None
+def displayed(items: Sequence[Item], newest: int) -> list[Item]:
+    """The items that are shown, of all revisions of a call: what people approved, and the suggestions of the newest one.
+
+    `newest` is its number: a revision may have no items.
+
+    A suggestion is left out where a person approved another text of a `SINGLE` kind, or decided on the same text before.
+    Rejected items of the newest revision are shown too, so that a person can take the decision back.
+    """
+    shown: list[Item] = []
+    for kind in ItemKind:
+        mine = [item for item in items if item.kind is kind and item.content is not None]
+        approved = [item for item in mine if item.state is ItemState.APPROVED]
+        decided = {_said(item) for item in mine if item.state is not ItemState.SUGGESTED}
+        if kind in SINGLE:
+            approved = sorted(approved, key=lambda item: (item.at or _NEVER, item.id))[-1:]
+        undecided = [
+            item
+            for item in mine
+            if item.number == newest and item.state is ItemState.SUGGESTED and _said(item) not in decided
+        ]
+        rejected = [item for item in mine if item.number == newest and item.state is ItemState.REJECTED]
+        listed = approved if kind in SINGLE and approved else [*approved, *undecided, *rejected]
+        if kind is ItemKind.SENTIMENT:
+            listed.sort(key=lambda item: item.citations[0].start_ms)
+        shown += listed
+    return shown
 
 
-def _label(given: Topic, turns: Sequence[Turn], labels: Mapping[str, int]) -> FoundItem | None:
-    wanted = _short(given.label).casefold()
-    name = next((name for name in labels if name.casefold() == wanted), None)
-    cited = _cited(given.turns, turns)
-    return FoundItem(ItemKind.LABEL, Content(name), cited, labels[name]) if name and cited else None
-
-
-def _short(text: str, longest: int = LONGEST_TEXT) -> str:
-    """`text` on one line; empty if it is too long."""
-    return plain(text) if len(text) <= longest else ""
-
-
-def _cited(numbers: Sequence[int], turns: Sequence[Turn]) -> tuple[Citation, ...]:
-    real = [number for number in dict.fromkeys(numbers) if 1 <= number <= len(turns)]
-    cited = (turns[number - 1] for number in sorted(real[:MOST_CITED]))
-    return tuple(Citation(turn.role, turn.start_ms, turn.end_ms) for turn in cited)
-
-
-def _objects(text: str) -> list[dict[str, Any]]:
-    """The JSON objects in a text: all of it, or those between other words, such as a model's thoughts."""
-    decoder, found, position = json.JSONDecoder(), list[dict[str, Any]](), 0
-    for _ in range(_MOST_STARTS):
-        position = text.find("{", position)
-        if position < 0:
-            break
-        try:
-            value, position = decoder.raw_decode(text, position)
-        except (ValueError, RecursionError):
-            position += 1
-            continue
-        found.append(value)
-    return found
+def _said(item: Item) -> str:
+    """What makes two suggestions the same: the label, the party and the place of a sentiment, or the model's words."""
+    if item.label_id is not None:
+        return str(item.label_id)
+    if item.kind is ItemKind.SENTIMENT:
+        first = item.citations[0]
+        return f"{first.role} {first.start_ms}"
+    content = item.made or item.content
+    return " ".join(content.text.casefold().split()) if content else ""

@@ -1,4 +1,4 @@
-"""English words that are no key words of a phone call: function words, common verbs, and the formulas of calls."""
+"""English words that are not key words of a phone call: function words, common verbs, and the formulas of calls."""
 
 from typing import Final
 

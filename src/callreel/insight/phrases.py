@@ -1,7 +1,7 @@
 """The English phrase lists of the moments: whether a sentence is a question, a promise, thanks or a complaint. Pure.
 
 A sentence is given casefolded, with straight apostrophes and one space between two words. The lists prefer to miss a
-moment to naming a wrong one; formulas of every call, such as `how may I help you`, are no moments.
+moment to naming a wrong one; formulas of every call, such as `how may I help you`, are not moments.
 """
 
 import re

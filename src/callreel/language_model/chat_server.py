@@ -15,8 +15,9 @@ from typing import Any, Final
 import httpx2
 
 from callreel.domain.errors import LanguageModelError, UnusableAnswerError
+from callreel.language_model.cancellation import Cancellation
 from callreel.runtime.loopback import is_loopback
-from callreel.runtime.outgoing import no_cookies
+from callreel.runtime.outgoing import no_cookies, tls_context
 from callreel.runtime.retry import requested_wait_s
 from callreel.runtime.shared_pause import SharedPause
 
@@ -63,29 +64,45 @@ class ChatServer:
             headers["Authorization"] = f"Bearer {access.key}"
         self._client = httpx2.Client(
             headers=headers, timeout=access.timeout_s, follow_redirects=False, trust_env=not local,
-            cookies=no_cookies(),
+            cookies=no_cookies(), verify=tls_context(),
+            # Each request has a connection of its own, which `Cancellation` can cut.
+            limits=httpx2.Limits(max_keepalive_connections=0),
         )  # fmt: skip
 
     def close(self) -> None:
         self._client.close()
 
-    def complete(self, messages: Sequence[Mapping[str, str]], schema: Mapping[str, Any]) -> ChatAnswer:
+    @property
+    def pause_s(self) -> float:
+        """How long no request may be sent yet, since the server said that they come too often."""
+        return self._pause.left_s
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        schema: Mapping[str, Any],
+        timeout_s: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> ChatAnswer:
         """The model's answer, with structured output where the server supports it, else with what the model makes of the text.
 
-        Raises LanguageModelError; UnusableAnswerError for an answer without text.
+        `timeout_s` None: that of the access. Raises LanguageModelError; UnusableAnswerError for an answer without text;
+        CancelledRequestError.
         """
+        timeout_s, cancellation = timeout_s or self.access.timeout_s, cancellation or Cancellation()
         request: dict[str, Any] = {"model": self.access.model, "messages": list(messages), "stream": False}
         if self._schemas:
             named = {"name": "answer", "schema": schema, "strict": True}
             try:
                 found = self._ask(
-                    {**request, "response_format": {"type": "json_schema", "json_schema": named}}
-                )
+                    {**request, "response_format": {"type": "json_schema", "json_schema": named}},
+                    timeout_s, cancellation,
+                )  # fmt: skip
                 return _answer(found)
             except LanguageModelError as error:
                 if error.status not in _WITHOUT_SCHEMA:
                     raise
-        answer = _answer(self._ask(request))
+        answer = _answer(self._ask(request, timeout_s, cancellation))
         if self._schemas:
             log.info(
                 "language model server without structured output host=%s", httpx2.URL(self.access.url).host
@@ -95,7 +112,7 @@ class ChatServer:
 
     def models(self) -> list[str]:
         """The models that the server offers; it waits at most `CHECK_S`. Raises LanguageModelError."""
-        found = self._request("GET", "models", None, CHECK_S)
+        found = self._request("GET", "models", None, CHECK_S, Cancellation())
         listed = found.get("data") if isinstance(found, dict) else None
         if not isinstance(listed, list):
             raise LanguageModelError(
@@ -103,22 +120,32 @@ class ChatServer:
             )
         return [str(one["id"]) for one in listed if isinstance(one, dict) and "id" in one]
 
-    def _ask(self, body: Mapping[str, Any]) -> Any:
-        self._pause.keep()
-        return self._request("POST", "chat/completions", body, self.access.timeout_s)
+    def _ask(self, body: Mapping[str, Any], timeout_s: float, cancellation: Cancellation) -> Any:
+        self._pause.keep(cancellation.sleep)
+        return self._request("POST", "chat/completions", body, timeout_s, cancellation)
 
-    def _request(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_s: float) -> Any:
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        timeout_s: float,
+        cancellation: Cancellation,
+    ) -> Any:
         until_s = time.monotonic() + timeout_s
+        cancellation.check()
         try:
             with self._client.stream(
-                method, f"{self.access.url}/{path}", json=body, timeout=timeout_s
-            ) as answer:
+                method, f"{self.access.url}/{path}", json=body, timeout=timeout_s,
+                extensions={"trace": cancellation.trace},
+            ) as answer:  # fmt: skip
                 if answer.status_code != HTTPStatus.OK:
                     raise self._refusal(answer)
                 content = _read(answer, until_s)
         except httpx2.TimeoutException:
             raise _late(timeout_s) from None
         except httpx2.HTTPError as error:
+            cancellation.check()
             name = type(error).__name__
             raise LanguageModelError(
                 f"the language model's server cannot be reached: {name}", retryable=True

@@ -104,8 +104,8 @@ def mcp_server(api: CallApi) -> MCPServer[Any]:
     async def search_calls(query: str, before: str = "", limit: int = 20) -> dict[str, Any]:
         """Calls in which words were spoken. `pressure gauge` finds both words, `"left gauge"` the phrase, `gaug*` words that
         begin so, `-valve` calls without the word. Filters among the words: `agent:maria`, `party:technician` for who said them,
-        `after:2026-11-01` from that day on, `before:2026-12-01`, `label:"data request"`, `alert:any`, `number:0123`. `hits` has up to five
-        places for each call."""
+        `after:2026-11-01` from that day on, `before:2026-12-01`, `label:"data request"`, `alert:any`, `moment:complaint`,
+        `number:0123`. `hits` has up to five places for each call."""
         if not query.strip():
             raise ToolError("expected words to search for, or filters")
         return await _calls(api, {"q": query, "before": before, "limit": _bounded(limit)})

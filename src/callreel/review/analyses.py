@@ -10,19 +10,30 @@ from sqlalchemy import Connection
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Right
-from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT, Content, Item, ItemKind, ItemState, displayed
 from callreel.domain.call import CallState, Role
 from callreel.domain.errors import CallreelError
 from callreel.domain.events import EventKind, Json, LiveEvent, swap_roles
 from callreel.domain.ids import CallId
+from callreel.domain.json_time import json_time
 from callreel.domain.work import Workflow
+from callreel.insight.analysis import (
+    LONGEST_DUE,
+    LONGEST_TEXT,
+    Content,
+    Item,
+    ItemKind,
+    ItemState,
+    Sentiment,
+    displayed,
+)
+from callreel.insight.instructions import UsedInstructions
 from callreel.review.labeling import Labeling
 from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
 from callreel.store.calls import calls, holds, labels, outbox
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
-from callreel.store.insight import analyses
+from callreel.store.insight import analyses, instructions
 from callreel.store.insight.analyses import AnalysisRow
 
 
@@ -37,7 +48,8 @@ class AnalysisRefusedError(CallreelError):
 def analysis_summary(conn: Connection, call: CallRow) -> Json:
     """The newest run, and the items that are shown; roles as recorded. None without a run.
 
-    `outdated` says why the model's text of the newest run is not shown: `redacted` or `roles_swapped`.
+    `outdated` says why the model's text of the newest run is not shown: `redacted` or `roles_swapped`. `unused_instructions` are
+    those of the call's labels that the newest run was made without.
     """
     rows = analyses.of_call(conn, call.id)
     if not rows:
@@ -47,13 +59,32 @@ def analysis_summary(conn: Connection, call: CallRow) -> Json:
     if outdated is None and newest.roles_swapped != call.roles_swapped:
         outdated = "roles_swapped"
     items = displayed(_shown(conn, call, rows), newest.number)
-    return {**_run(newest), "outdated": outdated, "items": [_item(item) for item in items]}
+    return {
+        **_run(newest),
+        "unused_instructions": _unused_instructions(conn, call.id, newest),
+        "outdated": outdated,
+        "items": [_item(item) for item in items],
+    }
 
 
 def displayed_analysis(conn: Connection, call: CallRow) -> Json:
     """The same with the displayed roles."""
     found = analysis_summary(conn, call)
     return swap_roles(found) if call.roles_swapped and isinstance(found, Mapping) else found
+
+
+def displayed_sentiments(conn: Connection, call: CallRow) -> list[tuple[Role, int, str]]:
+    """How each displayed party sounds from a position on, in the order of time, without what people rejected."""
+    rows = analyses.of_call(conn, call.id)
+    items = displayed(_shown(conn, call, rows), rows[0].number) if rows else []
+    return [
+        (call.displayed(item.content.role), item.citations[0].start_ms, item.content.sentiment.value)
+        for item in items
+        if item.state is not ItemState.REJECTED
+        and item.content is not None
+        and item.content.role is not None
+        and item.content.sentiment is not None
+    ]
 
 
 def analysis_history(conn: Connection, call_id: CallId, *, original: bool = False) -> list[Json]:
@@ -120,8 +151,17 @@ class Analyses:
         self._save(call_id, item, state, None, by)
         return True
 
-    def edit(self, call_id: CallId, item_id: int, text: str, role: Role | None, due: str, by: str) -> bool:
-        """Replace the text of an item, and the owner and due date of an action item; that approves it. The owner is the party as the page names it.
+    def edit(
+        self,
+        call_id: CallId,
+        item_id: int,
+        text: str,
+        role: Role | None,
+        due: str,
+        sentiment: Sentiment | None,
+        by: str,
+    ) -> bool:
+        """Replace the text of an item, the owner and due date of an action item, and a `sentiment` unless it is None; that approves it. The owner is the party as the page names it.
 
         False if there is no such item. Raises ItemError, AnalysisRefusedError.
         """
@@ -139,8 +179,11 @@ class Analyses:
             raise AnalysisRefusedError("a suggested label can be approved or rejected, not edited")
         if item.kind is not ItemKind.ACTION:
             role, due = None, ""
+        written = Content(text, role and call.displayed(role), due)
+        if item.kind is ItemKind.SENTIMENT and item.content is not None:
+            written = Content(text, item.content.role, "", sentiment or item.content.sentiment)
         describe(subject=str(item_id), kind=item.kind.value, state=ItemState.APPROVED.value, edited=True)
-        self._save(call_id, item, ItemState.APPROVED, Content(text, role and call.displayed(role), due), by)
+        self._save(call_id, item, ItemState.APPROVED, written, by)
         return True
 
     def _changeable(self, conn: Connection, call_id: CallId, item_id: int) -> Item | None:
@@ -167,13 +210,24 @@ def _shown(conn: Connection, call: CallRow, rows: Sequence[AnalysisRow]) -> list
     ]
 
 
+def _unused_instructions(conn: Connection, call_id: CallId, row: AnalysisRow) -> list[Json]:
+    used = {(one.label_id, one.version) for one in row.instructions}
+    given = [one.used for one in instructions.of_call(conn, call_id)]
+    return [_instructions(one) for one in given if (one.label_id, one.version) not in used]
+
+
+def _instructions(used: UsedInstructions) -> dict[str, Json]:
+    return {"label_id": used.label_id, "label": used.label, "version": used.version}
+
+
 def _run(row: AnalysisRow) -> dict[str, Json]:
     return {
         "number": row.number,
-        "at": row.at.isoformat(timespec="milliseconds"),
+        "at": json_time(row.at),
         "server": row.server,
         "model": row.model,
         "prompt": row.prompt,
+        "instructions": [_instructions(one) for one in row.instructions],
         "requests": row.requests,
         "duration_ms": row.duration_ms,
         "prompt_tokens": row.prompt_tokens,
@@ -194,11 +248,12 @@ def _item(item: Item) -> dict[str, Json]:
         "text": content.text,
         "role": content.role.value if content.role else None,
         "due": content.due or None,
+        "sentiment": content.sentiment.value if content.sentiment else None,
         "label_id": item.label_id,
         "state": item.state.value,
         "edited": item.written is not None,
         "by": item.by,
-        "at": item.at.isoformat(timespec="milliseconds") if item.at else None,
+        "at": json_time(item.at),
         "turns": [
             {"role": one.role.value, "start_ms": one.start_ms, "end_ms": one.end_ms} for one in item.citations
         ],

@@ -1,27 +1,27 @@
-"""The cost of a call at the carrier, from its rows: durations as the carrier reported them, or by our own times."""
+"""The cost of a call at the carrier, from its rows: durations as the carrier reported them, or by our own times.
+
+`store/calls/figures.py` sums the same costs over many calls; `tests/review/test_statistics.py` compares the two.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeVar
 
 from callreel.domain.call import Role
 from callreel.domain.cost import Charged, Cost, Prices, TranscribedAudio, call_cost
-from callreel.domain.recording import CloudState, from_file
+from callreel.domain.recording import from_file
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.figures import CallHead, LegHead, RecordingHead, StreamHead
+from callreel.store.calls.figures import BEST_FIRST
 from callreel.store.calls.legs import LegRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 
-Recorded = TypeVar("Recorded", RecordingRow, RecordingHead)
-
 
 def cost_of(
-    row: CallRow | CallHead,
-    legs: Iterable[LegRow | LegHead],
-    streams: Iterable[StreamRow | StreamHead],
-    recording: RecordingRow | RecordingHead | None,
+    row: CallRow,
+    legs: Iterable[LegRow],
+    streams: Iterable[StreamRow],
+    recording: RecordingRow | None,
     prices: Prices,
     transcribed: Sequence[TranscribedAudio] = (),
 ) -> Cost | None:
@@ -32,7 +32,7 @@ def cost_of(
         return call_cost(
             client_ms=0, number_ms=0, streams_ms=(), recorded_ms=0, prices=prices, transcribed=transcribed
         )
-    of_role: Mapping[Role, LegRow | LegHead] = {leg.role: leg for leg in legs}
+    of_role: Mapping[Role, LegRow] = {leg.role: leg for leg in legs}
     whole_ms = between_ms(row.created_at, row.ended_at)
     talk_ms = between_ms(row.answered_at, row.ended_at) if row.answered_at else 0
     return call_cost(
@@ -49,25 +49,16 @@ def cost_of(
     )  # fmt: skip
 
 
-def _price(row: LegRow | LegHead | RecordingRow | RecordingHead | None, prices: Prices) -> Decimal | None:
+def _price(row: LegRow | RecordingRow | None, prices: Prices) -> Decimal | None:
     """The carrier's price, if it is known and in the currency of the estimates."""
     if row is None or row.price is None or row.price_currency != prices.currency:
         return None
     return Decimal(str(row.price))
 
 
-_BEST_FIRST = (
-    CloudState.STORED,
-    CloudState.PARKED,
-    CloudState.COMPLETED,
-    CloudState.FAILED,
-    CloudState.ABSENT,
-)
-
-
-def main_recording(recorded: Iterable[Recorded]) -> Recorded | None:
+def main_recording(recorded: Iterable[RecordingRow]) -> RecordingRow | None:
     """The recording that represents the call in summaries: the one in the best state, then the longest."""
-    order = {state: place for place, state in enumerate(_BEST_FIRST)}
+    order = {state: place for place, state in enumerate(BEST_FIRST)}
     return min(
         recorded,
         key=lambda row: (
@@ -82,11 +73,11 @@ def between_ms(start: datetime, end: datetime) -> int:
     return max(0, round((end - start).total_seconds() * 1000))
 
 
-def call_duration_ms(row: CallRow | CallHead) -> int | None:
+def call_duration_ms(row: CallRow) -> int | None:
     """The duration of a call from its answer, or from its start if it was not answered; None for a live one."""
     return between_ms(row.answered_at or row.created_at, row.ended_at) if row.ended_at else None
 
 
-def _leg_ms(leg: LegRow | LegHead | None, otherwise_ms: int) -> int:
+def _leg_ms(leg: LegRow | None, otherwise_ms: int) -> int:
     """A leg's duration as the carrier reported it, or by our own times until then."""
     return otherwise_ms if leg is None or leg.duration_s is None else 1000 * leg.duration_s

@@ -14,8 +14,8 @@ from callreel.formats.subtitles import subrip, webvtt
 from callreel.formats.transcript_csv import transcript_csv
 from callreel.formats.transcript_json import transcript_json
 from callreel.redaction.masking import masked_turns
-from callreel.review.analyses import displayed_analysis
-from callreel.review.measured import measures_summary
+from callreel.review.analyses import displayed_analysis, displayed_sentiments
+from callreel.review.measures import measures_summary
 from callreel.review.moments import moment_summaries
 from callreel.review.redacted_view import stretches_to_mask
 from callreel.review.summary import (
@@ -83,7 +83,9 @@ def export_transcript(
         case Format.WEBVTT:
             return webvtt(turns, names, paused)
         case Format.CSV:
-            return transcript_csv(turns, names, paused, byte_order_mark=byte_order_mark)
+            hidden = row.withheld and not original
+            course = () if hidden else displayed_sentiments(conn, row)
+            return transcript_csv(turns, names, paused, course, byte_order_mark=byte_order_mark)
         case Format.JSON:
             head = call_head(row, technicians.names_of(conn, [row.remote_number]))
             head["consent"] = consent_summary(conn, call_id)

@@ -15,11 +15,14 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.label import MOST_LABELS, LabelColor, checked_name
 from callreel.domain.retention import Rule
+from callreel.insight.instructions import LONGEST_INSTRUCTIONS
 from callreel.runtime.clock import Clock
 from callreel.store.audit.pending import describe
 from callreel.store.calls import calls, labels
 from callreel.store.calls.labels import LabelRow
 from callreel.store.db.database import Database
+from callreel.store.insight import instructions
+from callreel.store.insight.instructions import InstructionsRow
 
 
 class LabelError(CallreelError):
@@ -28,6 +31,10 @@ class LabelError(CallreelError):
 
 class NoLabelError(CallreelError):
     """There is no such label."""
+
+
+class StaleInstructionsError(CallreelError):
+    """The label has newer instructions than the ones that were edited."""
 
 
 class RetentionLabelError(CallreelError):
@@ -80,6 +87,27 @@ class Labeling:
             count = labels.remove(conn, label_id)
             describe(label=row.name, calls=count)
         return count
+
+    def instruct(self, label_id: int, base: int, text: str, by: str) -> InstructionsRow:
+        """Give a label the version of its instructions after `base`, which must be the newest, 0 without any; an empty text takes them out of force.
+
+        Raises LabelError, NoLabelError, StaleInstructionsError.
+        """
+        text = text.replace("\r\n", "\n").strip()
+        if len(text) > LONGEST_INSTRUCTIONS:
+            raise LabelError(f"instructions have at most {LONGEST_INSTRUCTIONS} characters, got {len(text)}")
+        with self._database.write() as conn:
+            labels.lock(conn)
+            label = _existing(conn, label_id)
+            newest = next(iter(instructions.of_label(conn, label_id)), None)
+            if base != (newest.number if newest else 0):
+                raise StaleInstructionsError(
+                    "the instructions were changed meanwhile: reload the page and edit those"
+                )
+            row = InstructionsRow(label_id, base + 1, text, by, self._clock.now())
+            instructions.add(conn, row)
+            describe(label=label.name, version=row.number)
+        return row
 
     def check(self, label_id: int, rights: Collection[Right]) -> None:
         """Whether the person may give or remove this label. Raises NoLabelError, RetentionLabelError."""

@@ -1,14 +1,23 @@
-"""The quality of a call's live text, measured against its final text.
+"""The quality of a call's live text, measured against its final text whenever one of them changes or is aligned.
 
 The final text may be wrong too; it is a better decoding of the same audio. Words are aligned as in
-`review/transcript_difference`.
+`review/transcript_difference`. That takes CPU time, so the score is counted before the transaction that saves it with the text.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
-from callreel.domain.transcript import Turn
+from sqlalchemy import Connection
+
+from callreel.asr.delivery import Delivered
+from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind, Turn
+from callreel.review.summary import on_call_clock
 from callreel.review.transcript_difference import differences
+from callreel.store.calls.calls import CallRow
+from callreel.store.transcripts import live_scores, transcripts
+
+Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +49,25 @@ def live_score(live: Iterable[Turn], final: Iterable[Turn]) -> LiveScore:
             missing += max(0, final_words - live_words)
             added += max(0, live_words - final_words)
     return LiveScore(words, same, replaced, missing, added)
+
+
+def text_score(
+    conn: Connection, row: CallRow, *, live: Sequence[Turn] | None = None, final: Sequence[Turn] | None = None
+) -> Counts:
+    """The counts for `live_scores.put`, of the stored texts or of those given; empty if there is only one of them.
+
+    `live` has the positions of the live layers; `row` has the comparisons that place them in the recording.
+    """
+    if live is None and (stored := transcripts.latest(conn, row.id, TranscriptKind.LIVE)):
+        live = stored.turns
+    if final is None and (stored := transcripts.latest(conn, row.id, TranscriptKind.FINAL)):
+        final = stored.turns
+    if live is None or final is None:
+        return {}
+    return asdict(live_score(on_call_clock(row, live), final))
+
+
+def save_delivery(conn: Connection, call_id: CallId, delivered: Delivered) -> None:
+    """Save how the words were displayed, counted by the process that published them."""
+    counts = {"live_words": delivered.words, "late": delivered.late, "retracted": delivered.retracted}
+    live_scores.put(conn, call_id, counts)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 from callreel.domain.redaction import Stretch
 from callreel.store.calls import originals
 from callreel.store.calls.calls import CallRow
@@ -24,17 +25,15 @@ def redaction_summary(conn: Connection, row: CallRow, *, original: bool) -> dict
         "state": "awaited" if row.redaction_awaited else "done" if row.redacted_at else "none",
         "withheld": row.withheld and not original,
         "original": original,
-        "redacted_at": row.redacted_at.isoformat() if row.redacted_at else None,
-        "originals_destroyed_at": row.originals_destroyed_at.isoformat()
-        if row.originals_destroyed_at
-        else None,
+        "redacted_at": json_time(row.redacted_at),
+        "originals_destroyed_at": json_time(row.originals_destroyed_at),
         "redactions": [_redaction(one) for one in redactions.of_call(conn, row.id)],
         "destroyed_originals": [
             {
                 "path": one.path,
                 "sha256": one.sha256,
                 "copy": one.copy_path,
-                "at": one.destroyed_at.isoformat() if one.destroyed_at else None,
+                "at": json_time(one.destroyed_at),
             }
             for one in replaced
         ],
@@ -49,7 +48,7 @@ def _redaction(row: RedactionRow) -> Json:
         "start_ms": row.start_ms,
         "end_ms": row.end_ms,
         "by": row.by or None,
-        "at": row.at.isoformat(),
+        "at": json_time(row.at),
         "removed_by": row.removed_by,
-        "removed_at": row.removed_at.isoformat() if row.removed_at else None,
+        "removed_at": json_time(row.removed_at),
     }

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
 from types import MappingProxyType
 
 from sqlalchemy import Connection
@@ -11,13 +10,14 @@ from sqlalchemy import Connection
 from callreel.domain.cost import Prices
 from callreel.domain.events import Json, swap_roles
 from callreel.domain.ids import CallId
+from callreel.domain.json_time import json_time
 from callreel.domain.recording import LayerFile
 from callreel.domain.transcript import Final, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Comparison, Reason
 from callreel.redaction.masking import entity_of, masked_turns
 from callreel.review.analyses import analysis_summary
 from callreel.review.costs import call_duration_ms, cost_of, main_recording
-from callreel.review.measured import measures_summary
+from callreel.review.measures import measures_summary
 from callreel.review.moments import moment_summaries
 from callreel.review.phrase_alerts import alert_summaries
 from callreel.review.redacted_view import redaction_summary, stretches_to_mask
@@ -85,7 +85,7 @@ def call_summary(
     by_role: Summary = {
         "layers": _layers(call_id, layers.of_call(conn, call_id), original),
         "redaction": redaction_summary(conn, row, original=original),
-        **{name: [_turn(turn, words) for turn in listed] for name, listed in masked.items()},
+        **{name: [turn_summary(turn, words=words) for turn in listed] for name, listed in masked.items()},
         "alerts": alert_summaries(conn, row, masked["live_turns"], live_offset_ms(row)),
         "moments": moment_summaries(masked["turns"], shown.machine.language if shown else ""),
         "comparisons": [_comparison(comparison) for comparison in row.comparisons],
@@ -126,9 +126,9 @@ def call_head(row: CallRow, names: Mapping[str, str] = MappingProxyType({})) -> 
         "agent": row.agent,
         "number": row.remote_number,
         "number_name": names.get(row.remote_number),
-        "created_at": _time(row.created_at),
-        "answered_at": _time(row.answered_at),
-        "ended_at": _time(row.ended_at),
+        "created_at": json_time(row.created_at),
+        "answered_at": json_time(row.answered_at),
+        "ended_at": json_time(row.ended_at),
         "duration_ms": call_duration_ms(row),
         "verdict": row.verdict.value if row.verdict else None,
         **(swap_roles(reasons) if row.roles_swapped else reasons),
@@ -156,7 +156,7 @@ def standings(conn: Connection, call_ids: Collection[CallId]) -> dict[CallId, Su
 def role_swaps(conn: Connection, call_id: CallId) -> list[Json]:
     """Who swapped the roles of the call, or restored them, and when; newest first."""
     listed: list[Json] = [
-        {**fact.data, "at": _time(fact.at)}
+        {**fact.data, "at": json_time(fact.at)}
         for fact in facts.of_call(conn, call_id)
         if fact.kind == ROLES_SWAPPED
     ]
@@ -193,13 +193,13 @@ def note_summary(row: NoteRow) -> Summary:
         "at_ms": row.at_ms,
         "text": row.text,
         "by": row.by,
-        "at": _time(row.at),
+        "at": json_time(row.at),
     }
 
 
 def triage_summary(row: CallRow) -> Summary:
     """Who reviewed the call and when, and who is assigned to it, as JSON; null for none."""
-    reviewed: Json = {"by": row.reviewed_by, "at": _time(row.reviewed_at)} if row.reviewed_at else None
+    reviewed: Json = {"by": row.reviewed_by, "at": json_time(row.reviewed_at)} if row.reviewed_at else None
     return {"reviewed": reviewed, "assigned_to": row.assigned_to}
 
 
@@ -214,14 +214,14 @@ def pause_summary(row: PauseRow, offset_ms: int = 0) -> Summary:
     return {
         **row.event.data,
         **{name: None if ms is None else ms + offset_ms for name, ms in places.items()},
-        "began_at": _time(row.began_at),
-        "ended_at": _time(row.ended_at),
+        "began_at": json_time(row.began_at),
+        "ended_at": json_time(row.ended_at),
     }
 
 
 def revision_head(row: RevisionRow) -> Summary:
     """A revision's number, author and time."""
-    return {"number": row.number, "by": row.by, "at": _time(row.at)}
+    return {"number": row.number, "by": row.by, "at": json_time(row.at)}
 
 
 def _reason(reason: Reason) -> Json:
@@ -263,7 +263,7 @@ def _transcript(row: TranscriptRow | None) -> Json:
         "detected": row.detected,
         "crosstalk": row.crosstalk,
         "revision": row.revision,
-        "created_at": _time(row.created_at),
+        "created_at": json_time(row.created_at),
     }
 
 
@@ -337,8 +337,8 @@ def _turn_of(final: Final) -> Turn:
     )
 
 
-def _turn(turn: Turn, words: bool) -> Json:
-    document: dict[str, Json] = {
+def turn_summary(turn: Turn, *, words: bool = False) -> Summary:
+    document: Summary = {
         "role": turn.role.value,
         "start_ms": turn.start_ms,
         "end_ms": turn.end_ms,
@@ -402,7 +402,3 @@ def _cost(conn: Connection, row: CallRow, recording: RecordingRow | None, prices
             for item in cost.items
         ],
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")

@@ -11,6 +11,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from callreel.domain.events import EventKind, Json
+from callreel.domain.json_time import json_time
 from callreel.domain.recording import CloudState, Layer, LayerState
 from callreel.review.costs import between_ms
 from callreel.store.calls import live_events, pauses, stream_tokens, streams
@@ -46,7 +47,7 @@ class Entry:
     def summary(self, since: datetime) -> Json:
         return {
             "step": self.step.value,
-            "at": self.at.isoformat(timespec="milliseconds"),
+            "at": json_time(self.at),
             "after_ms": between_ms(since, self.at),
             "duration_ms": None if self.until is None else between_ms(self.at, self.until),
             "detail": self.detail,

@@ -13,10 +13,10 @@ from callreel.domain.call import CallState
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
-from callreel.domain.week import Week
 from callreel.review.costs import call_duration_ms
 from callreel.review.statistics import NO_VERDICT
 from callreel.review.summary import Summary, call_head
+from callreel.review.week import Week
 from callreel.store.calls import figures, labels
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.figures import AlertHead

@@ -1,6 +1,6 @@
 """Results of the reviews of a period: means by agent, month and question, and one row for each answer."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -49,7 +49,7 @@ def results(conn: Connection, wanted: ResultFilter) -> dict[str, Json]:
     for result in reversed(found):  # of questions that the newest version has no more
         for question in result.questions:
             texts.setdefault((result.scorecard, question.key), question.text)
-    months = sorted({result.month for result in found})
+    months = _months({result.month for result in found})
     by_agent = means(found, lambda result: result.agent)
     of_month = {
         (mean.scorecard, mean.question, month): percent(mean.share)
@@ -130,6 +130,18 @@ def _read(conn: Connection, wanted: ResultFilter) -> list[tuple[ReviewResult, re
         )
         for row in rows
     ]
+
+
+def _months(found: Collection[str]) -> list[str]:
+    """Every month from the first to the last of these, so that a trend has its gaps."""
+    if not found:
+        return []
+    at, last, every = min(found), max(found), list[str]()
+    while at <= last:
+        every.append(at)
+        year, month = int(at[:4]), int(at[5:])
+        at = f"{year + month // 12:04}-{month % 12 + 1:02}"
+    return every
 
 
 def _mean(mean: Mean) -> dict[str, Json]:

@@ -1,6 +1,6 @@
 """Reviews of calls: drafts, finished reviews, disputes by the call's agent, and what supervisors decide about them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -8,7 +8,9 @@ from sqlalchemy import Connection
 from callreel.domain.access import RIGHTS, Right
 from callreel.domain.call import CallState
 from callreel.domain.errors import CallreelError
+from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.domain.webhook import WebhookEvent
 from callreel.runtime.clock import Clock
 from callreel.scorecards.forms import NoScorecardError, ScorecardError
 from callreel.scoring.dispute import ReviewState, Step, after
@@ -30,6 +32,7 @@ from callreel.store.people import users
 from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.forms import VersionRow
 from callreel.store.scorecards.reviews import ReviewRow
+from callreel.store.webhooks import deliveries
 
 MOST_REVIEWS = 20
 """Of one call, drafts included."""
@@ -124,7 +127,18 @@ class Reviewing:
             )
             reviews.put(conn, row)
             _describe(row, version)
+            if finish:
+                self._announce(conn, WebhookEvent.REVIEW_FINISHED, row, version)
         return row
+
+    def drafted_questions(self, call_id: CallId, review_id: int, by: str) -> tuple[Question, ...]:
+        """Those of one's draft. Raises NoReviewError, ReviewStateError."""
+        with self._database.read() as conn:
+            row, version = _review_for(conn, call_id, review_id, by)
+        if row.reviewer != by or row.state is not ReviewState.DRAFT:
+            raise ReviewStateError("answers are suggested for one's own draft only")
+        describe(subject=str(row.id), scorecard=row.scorecard_id, version=row.version)
+        return version.questions
 
     def discard(self, call_id: CallId, review_id: int, by: str) -> None:
         """Delete one's draft. Raises NoReviewError, ReviewStateError."""
@@ -144,7 +158,7 @@ class Reviewing:
         reason = _text("the reason", reason)
         with self._database.write() as conn:
             call = calls.locked(conn, call_id)
-            row, version = _visible(conn, call_id, review_id, by)
+            row, version = _review_for(conn, call_id, review_id, by)
             if call.agent != identity:
                 raise OthersCallError("only the agent of the call can dispute its reviews")
             if (row.state, row.dispute, row.disputed_by) == (ReviewState.DISPUTED, reason, by):
@@ -160,6 +174,7 @@ class Reviewing:
             )
             reviews.put(conn, row)
             _describe(row, version)
+            self._announce(conn, WebhookEvent.REVIEW_DISPUTED, row, version)
         return row
 
     def resolve(
@@ -175,7 +190,7 @@ class Reviewing:
             if text.strip() or not expired.text_deleted(conn, call_id):
                 text = _text("the explanation", text)
                 expired.refuse_text(conn, call_id)
-            row, version = _visible(conn, call_id, review_id, by)
+            row, version = _review_for(conn, call_id, review_id, by)
             changed = None if answers is None else _answers(version.questions, answers, complete=True)
             if _resolved_so(row, text, changed, by):
                 leave_out()
@@ -194,13 +209,27 @@ class Reviewing:
                 resolved = replace(resolved, answers=changed, answers_before=row.answers)
             reviews.put(conn, resolved)
             _describe(resolved, version)
+            self._announce(conn, WebhookEvent.REVIEW_RESOLVED, resolved, version)
         return resolved
+
+    def _announce(self, conn: Connection, event: WebhookEvent, row: ReviewRow, version: VersionRow) -> None:
+        """Order the webhooks about a review: ids and points, without names and texts, which are encrypted at rest."""
+        score = score_of(version.questions, row.answers)
+        about: dict[str, Json] = {
+            "review_id": row.id,
+            "scorecard_id": row.scorecard_id,
+            "version": row.version,
+            "score_percent": percent(score.share),
+            "critical_failures": len(score.failed),
+            "state": row.state.value,
+        }
+        deliveries.announce(conn, event, about, self._clock.now(), row.call_id)
 
     def _mine(
         self, conn: Connection, call_id: CallId, review_id: int, by: str
     ) -> tuple[ReviewRow, VersionRow]:
         calls.locked(conn, call_id)
-        row, version = _visible(conn, call_id, review_id, by)
+        row, version = _review_for(conn, call_id, review_id, by)
         if row.reviewer != by:
             raise ReviewStateError("a finished review can only be disputed by the agent of the call")
         return row, version
@@ -220,14 +249,16 @@ def may_resolve(conn: Connection, row: ReviewRow, by: str) -> bool:
     )
 
 
-def _visible(conn: Connection, call_id: CallId, review_id: int, by: str) -> tuple[ReviewRow, VersionRow]:
+def drafted(rows: Iterable[ReviewRow], reviewer: str | None) -> set[int]:
+    """The scorecards with which this person has a draft: until it is finished, they do not see what others answered."""
+    return {row.scorecard_id for row in rows if (row.state, row.reviewer) == (ReviewState.DRAFT, reviewer)}
+
+
+def _review_for(conn: Connection, call_id: CallId, review_id: int, by: str) -> tuple[ReviewRow, VersionRow]:
     row = reviews.get(conn, call_id, review_id)
     if row is None or (row.state is ReviewState.DRAFT and row.reviewer != by):
         raise NoReviewError("there is no such review")
-    if row.reviewer != by and any(
-        (one.state, one.scorecard_id, one.reviewer) == (ReviewState.DRAFT, row.scorecard_id, by)
-        for one in reviews.of_call(conn, call_id)
-    ):
+    if row.reviewer != by and row.scorecard_id in drafted(reviews.of_call(conn, call_id), by):
         raise ReviewStateError("finish or discard your own draft with this scorecard first")
     key = (row.scorecard_id, row.version)
     return row, forms.versions(conn, [key])[key]

@@ -1,13 +1,14 @@
 """Scorecards and reviews as JSON, for the API, the pages and exports."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import groupby
 
 from sqlalchemy import Connection
 
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.domain.json_time import json_time
+from callreel.scorecards.reviewing import drafted
 from callreel.scoring.comparison import compare
 from callreel.scoring.dispute import ReviewState
 from callreel.scoring.questions import Question
@@ -27,7 +28,7 @@ def scorecard_summary(version: VersionRow, *, retired: bool) -> dict[str, Json]:
         "name": version.name,
         "retired": retired,
         "by": version.by,
-        "at": version.at.isoformat(),
+        "at": json_time(version.at),
         "questions": _questions(version.questions),
     }
 
@@ -52,7 +53,7 @@ def review_summary(row: ReviewRow, version: VersionRow) -> dict[str, Json]:
         "reviewer": row.reviewer,
         "state": row.state.value,
         "revision": row.revision,
-        "finished_at": _time(row.finished_at),
+        "finished_at": json_time(row.finished_at),
         "score": _score(version.questions, row.answers),
         "score_before": None if row.answers_before is None else _score(version.questions, row.answers_before),
         "questions": _questions(version.questions),
@@ -64,10 +65,10 @@ def review_summary(row: ReviewRow, version: VersionRow) -> dict[str, Json]:
             }
             for question in version.questions
         ],
-        "dispute": {"reason": row.dispute, "by": row.disputed_by, "at": _time(row.disputed_at)}
+        "dispute": {"reason": row.dispute, "by": row.disputed_by, "at": json_time(row.disputed_at)}
         if row.disputed_at
         else None,
-        "resolution": {"text": row.resolution, "by": row.resolved_by, "at": _time(row.resolved_at)}
+        "resolution": {"text": row.resolution, "by": row.resolved_by, "at": json_time(row.resolved_at)}
         if row.resolved_at
         else None,
     }
@@ -78,7 +79,7 @@ def call_reviews(conn: Connection, call_id: CallId, reader: str | None) -> list[
 
     What others answered with a scorecard of which `reader` has a draft is left out, so that it cannot sway them.
     """
-    rows = _visible(reviews.of_call(conn, call_id), reader)
+    rows = _readable_by(reviews.of_call(conn, call_id), reader)
     versions = forms.versions(conn, [(row.scorecard_id, row.version) for row in rows])
     return [review_summary(row, versions[row.scorecard_id, row.version]) for row in rows]
 
@@ -94,7 +95,7 @@ def disputes(conn: Connection) -> list[dict[str, Json]]:
             "name": versions[_version_of(row)].name,
             "reviewer": row.reviewer,
             "by": row.disputed_by,
-            "at": _time(row.disputed_at),
+            "at": json_time(row.disputed_at),
         }
         for row in rows
     ]
@@ -106,7 +107,9 @@ def comparisons(conn: Connection, call_id: CallId, reader: str) -> list[dict[str
     Without those of a scorecard of which `reader` has a draft.
     """
     rows = [
-        row for row in _visible(reviews.of_call(conn, call_id), reader) if row.state is not ReviewState.DRAFT
+        row
+        for row in _readable_by(reviews.of_call(conn, call_id), reader)
+        if row.state is not ReviewState.DRAFT
     ]
     rows.sort(key=_version_of)
     versions = forms.versions(conn, map(_version_of, rows))
@@ -139,17 +142,13 @@ def comparisons(conn: Connection, call_id: CallId, reader: str) -> list[dict[str
     return found
 
 
-def _visible(rows: Sequence[ReviewRow], reader: str | None) -> list[ReviewRow]:
-    drafted = {row.scorecard_id for row in rows if row.state is ReviewState.DRAFT and row.reviewer == reader}
+def _readable_by(rows: Sequence[ReviewRow], reader: str | None) -> list[ReviewRow]:
+    hidden = drafted(rows, reader)
     return [
         row
         for row in rows
-        if row.reviewer == reader or (row.state is not ReviewState.DRAFT and row.scorecard_id not in drafted)
+        if row.reviewer == reader or (row.state is not ReviewState.DRAFT and row.scorecard_id not in hidden)
     ]
-
-
-def _time(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None
 
 
 def _version_of(row: ReviewRow) -> tuple[int, int]:
