@@ -48,7 +48,7 @@ def copied(installation: Installation, target: Path) -> backup.Backup:
 def test_restore_reproduces_the_installation(installation: Installation, tmp_path: Path) -> None:
     bytes_of = with_files(installation)
     made = copied(installation, tmp_path / "copy")
-    assert made.missing == () and verify(tmp_path / "copy") == []
+    assert made.not_copied == () and verify(tmp_path / "copy") == []
     new = tmp_path / "new"
     restore(tmp_path / "copy", new, new, say=quiet)
     assert {key: (new / key).read_bytes() for key in bytes_of} == bytes_of
@@ -89,9 +89,9 @@ def test_copy_under_load_is_one_snapshot(installation: Installation, tmp_path: P
 def test_file_that_differs_from_its_row_is_reported(installation: Installation, tmp_path: Path) -> None:
     with_files(installation)
     (installation.blobs.root / "twilio_recordings/one.wav").write_bytes(b"something else")
-    assert copied(installation, tmp_path / "a").missing == ("twilio_recordings/one.wav",)
+    assert copied(installation, tmp_path / "a").not_copied == ("twilio_recordings/one.wav",)
     (installation.blobs.root / "twilio_recordings/one.wav").unlink()
-    assert copied(installation, tmp_path / "b").missing == ("twilio_recordings/one.wav",)
+    assert copied(installation, tmp_path / "b").not_copied == ("twilio_recordings/one.wav",)
 
 
 def test_damaged_backup_restores_nothing(installation: Installation, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_non_empty_folders_are_refused(installation: Installation, tmp_path: Pat
 def test_interrupted_backup_is_refused(installation: Installation, tmp_path: Path) -> None:
     copied(installation, tmp_path / "copy")
     (tmp_path / "copy/manifest.json").unlink()
-    with pytest.raises(StoreError, match="no backup"):
+    with pytest.raises(StoreError, match="not a backup"):
         verify(tmp_path / "copy")
     (tmp_path / "copy/manifest.json").write_text(json.dumps({"format": "callreel-backup-9", "files": []}))
     with pytest.raises(StoreError, match="another version"):

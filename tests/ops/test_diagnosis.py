@@ -1,33 +1,23 @@
 """Explanations of incomplete recordings: each state has a line, and problems have advice."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from callreel.domain.call import CallState, Direction, Role
-from callreel.domain.ids import CallId, LegSid, RecordingSid, StreamSid
+from callreel.domain.call import CallState, Role
+from callreel.domain.ids import RecordingSid, StreamSid
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.ops.diagnosis import Mark, explain_call, explain_recording
 from callreel.store.calls import calls, layers, recordings, streams
-from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 from callreel.store.db.database import Database
+from tests.support.rows import CALL, NOON
+from tests.support.rows import PARENT as LEG
 
-NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-LEG = LegSid("CA" + "a" * 32)
-CALL = CallRow(
-    id=CallId("0123456789ab"),
-    direction=Direction.OUTGOING,
-    agent="ada",
-    remote_number="+15550100123",
-    leg_sid=LEG,
-    inbound_role=Role.AGENT,
-    created_at=NOON,
-    state=CallState.ENDED,
-)
+ENDED = replace(CALL, state=CallState.ENDED)
 
 
 @pytest.fixture
@@ -35,7 +25,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
     opened = Database.open(str(tmp_path / "app.db"))
     opened.migrate()
     with opened.write() as conn:
-        calls.insert(conn, CALL)
+        calls.insert(conn, ENDED)
     yield opened
     opened.close()
 

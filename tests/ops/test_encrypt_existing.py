@@ -15,6 +15,7 @@ from callreel.store.db.database import Database
 from callreel.store.db.tables import metadata, turn_index
 from callreel.store.db.types import SealedJson, SealedText
 from callreel.store.files.blobs import BlobStore
+from callreel.store.files.encryption_in_place import encrypt_file
 from callreel.store.files.object_store import object_name
 from callreel.store.files.stored_file import is_sealed
 from callreel.store.transcripts.search_query import parse
@@ -88,13 +89,13 @@ def test_file_that_grows_is_left_alone(tmp_path: Path) -> None:
 
     blobs = BlobStore(tmp_path, keys=Keys())
     with GrowingWav.open(tmp_path / "audio_recordings/a.wav", 8_000):
-        assert blobs.encrypt("audio_recordings/a.wav") is False
-    assert blobs.encrypt("audio_recordings/a.wav") is True
-    assert blobs.encrypt("audio_recordings/none.wav") is False
+        assert encrypt_file(blobs, "audio_recordings/a.wav") is False
+    assert encrypt_file(blobs, "audio_recordings/a.wav") is True
+    assert encrypt_file(blobs, "audio_recordings/none.wav") is False
     plain = BlobStore(tmp_path / "other")
     plain.put(KEY, [b"sound"])
     with pytest.raises(StoreError, match="there is no master key"):
-        plain.encrypt(KEY)
+        encrypt_file(plain, KEY)
 
 
 def test_objects_are_encrypted_in_their_store(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_objects_are_encrypted_in_their_store(tmp_path: Path) -> None:
         ]
         store = BlobStore(tmp_path / "spool", server.store(), Keys())
         assert b"".join(store.open_range(KEY, 100, 200)) == data[100:200]
-        assert (store.encrypt(KEY), store.encrypt(KEY)) == (True, False)
+        assert (encrypt_file(store, KEY), encrypt_file(store, KEY)) == (True, False)
         (found,) = objects.list_folder("twilio_recordings")
         assert found.name.endswith(".sealed")
         assert (found.size_bytes, found.sha256) == (len(data), info.sha256)

@@ -1,8 +1,5 @@
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
@@ -13,10 +10,9 @@ from callreel.postcall.carrier_inventory import NOT_THERE, CarrierList
 from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, deletions, facts, outbox, recordings
 from callreel.store.calls.calls import CallRow
-from callreel.store.calls.deletions import DeletionRow
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, leg
-from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rest_server import Answer, RestServer
 from tests.support.rows import all_calls
 
 LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
@@ -43,12 +39,6 @@ def pages(*found: tuple[int, int, str], size: int = 100) -> dict[str, Answer]:
         path = f"{LIST}?PageSize={size}&Page={page}" if page else LIST
         answers[path] = Answer(body=json.dumps(body).encode())
     return answers
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        yield running
 
 
 def carrier_list(
@@ -139,7 +129,7 @@ def test_what_we_deleted_or_what_is_older_than_the_list_is_not_missed(
     closed_call(installation, 1, CloudState.STORED)
     with installation.database.write() as conn:
         (call,) = all_calls(conn)
-        deletions.insert(conn, DeletionRow(sid(1), call.id, "00", 41_000, False, NOON))
+        deletions.record(conn, sid(1), call.id, NOON, was_there=True)
     service = carrier_list(installation, server)
     assert service.review(2).not_there == []
     closed_call(installation, 2, CloudState.STORED)

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +31,6 @@ from tests.support.recorded_call import (
     two_channel_wav,
 )
 from tests.support.rest_server import Answer
-
-
-@pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
-    with recorded_call(installation) as made:
-        yield made
 
 
 def fetched(recorded: Recorded, body: bytes | None = None) -> None:

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -32,12 +31,6 @@ from tests.support.rest_server import Answer
 
 CLOUD_KEY = f"twilio_recordings/{leg(1)}_{SID}.wav"
 SECOND = RecordingSid("RE" + "2" * 32)
-
-
-@pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
-    with recorded_call(installation) as made:
-        yield made
 
 
 def channel(recorded: Recorded, role: Role) -> Samples:
@@ -89,15 +82,6 @@ def test_crash_between_the_file_and_its_row_is_mended_by_running_again(
     assert recorded.installation.blobs.stat(CLOUD_KEY) is not None
     assert recorded.recording().state is CloudState.COMPLETED
     downloading.download(SID)
-    assert recorded.recording().state is CloudState.STORED
-
-
-def test_recording_that_is_not_ready_is_tried_again(recorded: Recorded) -> None:
-    whole = recorded.server.answers[MEDIA]
-    recorded.server.put(MEDIA, Answer(404), Answer(429, headers={"Retry-After": "9"}), *whole)
-    engine = recorded.engine()
-    engine.start(Workflow.DOWNLOAD, SID)
-    assert engine.work_through() == [1.0, 9.0]
     assert recorded.recording().state is CloudState.STORED
 
 

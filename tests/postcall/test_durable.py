@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import postgres_server
+from tests.support.postgres import PostgresServer
 
 REPO = Path(__file__).parents[2]
 
@@ -39,9 +39,8 @@ def test_work_of_a_dead_process_is_finished_by_another(tmp_path: Path) -> None:
     check_takeover(tmp_path)
 
 
-def test_the_same_on_postgresql(tmp_path: Path) -> None:
-    with postgres_server() as server:
-        check_takeover(tmp_path, server.new_url())
+def test_the_same_on_postgresql(tmp_path: Path, store_server: PostgresServer) -> None:
+    check_takeover(tmp_path, store_server.new_url())
 
 
 def check_takeover(tmp_path: Path, *database_url: str) -> None:

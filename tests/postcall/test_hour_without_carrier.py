@@ -1,7 +1,6 @@
 """An hour in which the carrier refuses everything, with a clock that is fed: nothing is lost, nothing asks without end."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pytest
@@ -18,8 +17,8 @@ from callreel.simulator.rest.resources import page_json, recording_json
 from callreel.store.calls import calls, outbox, recordings
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, leg
-from tests.support.recorded_call import MEDIA, SID, Recorded, recorded_call
-from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.recorded_call import MEDIA, SID, Recorded
+from tests.support.rest_server import Answer, RestServer
 
 HOUR_S = 3_600
 LIST = f"/2010-04-01/Accounts/{ACCOUNT}/Recordings.json"
@@ -62,12 +61,6 @@ class Hour:
             clock.step(LOOK_EVERY_S)
 
 
-@pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
-    with recorded_call(installation) as made:
-        yield made
-
-
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_fetching_is_parked_with_its_reason_and_resumes(recorded: Recorded, refusal: str) -> None:
     whole = recorded.server.answers[MEDIA]
@@ -100,12 +93,6 @@ def test_one_click_resumes_at_once(recorded: Recorded) -> None:
     hour.work()
     assert recorded.recording().state is CloudState.STORED
     assert recorded.call.verdict is Verdict.VERIFIED
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        yield running
 
 
 @pytest.mark.parametrize("refusal", ["revoked", "down"])

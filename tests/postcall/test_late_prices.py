@@ -76,5 +76,5 @@ async def test_price_arrives_with_the_next_list(installation: Installation) -> N
         (recording,) = recordings.of_call(conn, call.id)
         assert [leg.price for leg in legs.of_call(conn, call.id)] == [0.014, None]
     assert (recording.price, recording.price_currency) == (0.0025, "USD")
-    # A price in another currency is no part of an estimate in this one.
+    # A price in another currency is not part of an estimate in this one.
     assert all(is_estimate for _, is_estimate in bill(installation, "EUR").values())

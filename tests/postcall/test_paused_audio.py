@@ -1,6 +1,5 @@
 """Our copy of a recording is silent in every pause, whatever the carrier did; the carrier's copy goes by policy."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -15,7 +14,7 @@ from callreel.domain.work import Workflow
 from callreel.store.calls import facts
 from callreel.store.db.tables import pauses
 from callreel.store.files.sound_files import read_wav
-from tests.support.installation import NOON, Installation, speech
+from tests.support.installation import NOON, speech
 from tests.support.recorded_call import (
     AGENT_SAYS,
     LATE_MS,
@@ -23,18 +22,11 @@ from tests.support.recorded_call import (
     SID,
     Recorded,
     mono_wav,
-    recorded_call,
     two_channel_wav,
 )
 from tests.support.rest_server import Answer
 
 MARGIN_MS = 40
-
-
-@pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
-    with recorded_call(installation) as made:
-        yield made
 
 
 def pause(

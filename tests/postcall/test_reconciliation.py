@@ -1,7 +1,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +21,7 @@ from callreel.store.calls import calls, consents, outbox, recordings
 from callreel.store.calls.recordings import RecordingRow
 from callreel.twilio.rest_resources import RecordingResource
 from tests.support.installation import ACCOUNT, NOON, Installation, a_call, eventually, leg
-from tests.support.rest_server import Answer, RestServer, rest_server
+from tests.support.rest_server import Answer, RestServer
 
 CALL = CallId("000000000001")
 SID = RecordingSid("RE" + "1" * 32)
@@ -47,10 +46,9 @@ def listed(*found: tuple[RecordingSid, str, int | None]) -> Answer:
 
 
 @pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        running.put(LIST, EMPTY)
-        yield running
+def server(server: RestServer) -> RestServer:
+    server.put(LIST, EMPTY)
+    return server
 
 
 @pytest.fixture
@@ -312,7 +310,7 @@ def test_known_recording_publishes_no_second_event(ended: Installation, server: 
     assert len(reported) == 1
 
 
-def test_running_survives_a_failing_sweep(
+async def test_running_survives_a_failing_sweep(
     ended: Installation, server: RestServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = reconciler(ended, server, record=False)
@@ -325,11 +323,8 @@ def test_running_survives_a_failing_sweep(
 
     monkeypatch.setattr(service, "sweep", sometimes)
 
-    async def scene() -> None:
-        job = PeriodicJob(name="reconcile", job=lambda: service.sweep(), interval_s=0.001)
-        task = asyncio.create_task(job.run())
-        await eventually(lambda: rows(ended))
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    asyncio.run(scene())
+    job = PeriodicJob(name="reconcile", job=lambda: service.sweep(), interval_s=0.001)
+    task = asyncio.create_task(job.run())
+    await eventually(lambda: rows(ended))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

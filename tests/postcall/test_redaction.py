@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import Role
 from callreel.domain.errors import CallErasedError
+from callreel.domain.recording import FILE_PREFIX
 from callreel.domain.redaction import Entity, RedactionPolicy, Stretch
 from callreel.domain.verdict import Verdict
 from callreel.domain.work import Workflow, order_key
@@ -17,20 +19,20 @@ from callreel.review.redacting import RedactionError
 from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import layer_digest
 from callreel.store.calls import calls, deletions, erasures, layers, measures, originals, outbox
+from callreel.store.db.tables import recordings
 from callreel.store.transcripts import revisions
 from tests.support.fake_engine import FakeEngine
 from tests.support.installation import LoudnessDetector
-from tests.support.seed import DONE, NOON, Seed, seed
+from tests.support.seed import DONE, NOON, Seed
 from tests.support.spoken_card import MASKED, redactor, say_card
 
 DESTROY = RedactionPolicy.REDACTED_ONLY
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Seed:
-    made = seed(tmp_path)
-    say_card(made)
-    return made
+def place(place: Seed) -> Seed:
+    say_card(place)
+    return place
 
 
 def bytes_anywhere(folder: Path, wanted: bytes) -> list[str]:
@@ -66,6 +68,16 @@ def test_originals_are_destroyed_with_proof(place: Seed, tmp_path: Path, archive
     assert shown is not None and shown.turns[0].text == MASKED
     place.database.close()
     assert bytes_anywhere(tmp_path, b"4111") == []
+
+
+def test_originals_from_a_file_are_destroyed_without_the_carrier(place: Seed) -> None:
+    with place.database.write() as conn:
+        conn.execute(update(recordings).where(recordings.c.call_id == DONE).values(sid=f"{FILE_PREFIX}1"))
+    with redactor(place, DESTROY) as (stage, server):
+        stage.redact(DONE)
+    with place.database.read() as conn:
+        assert all(one.destroyed_at for one in originals.of_call(conn, DONE))
+    assert server.seen == []
 
 
 def test_call_with_destroyed_originals_keeps_its_measures(place: Seed) -> None:

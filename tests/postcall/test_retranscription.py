@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -33,13 +33,12 @@ def steps_of(call_id: CallId) -> FakeSteps:
 
 
 @pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
+def recorded(recorded: Recorded) -> Recorded:
     """With its recording fetched, split and transcribed once."""
-    with recorded_call(installation) as made:
-        made.downloading().download(SID)
-        made.downloading().split(SID)
-        made.transcribing().from_recording(made.call_id)
-        yield made
+    recorded.downloading().download(SID)
+    recorded.downloading().split(SID)
+    recorded.transcribing().from_recording(recorded.call_id)
+    return recorded
 
 
 def test_new_transcription_is_a_new_revision(recorded: Recorded) -> None:

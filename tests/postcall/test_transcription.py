@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
@@ -19,18 +19,17 @@ from callreel.postcall.transcription import DetectedLanguage, FinalEngine, own_s
 from callreel.store.calls import calls, pauses, phrase_alerts
 from callreel.store.transcripts import finals, phrase_rules
 from tests.audio.voices import voice
-from tests.support.installation import Installation, LoudnessDetector, one_word, silence, speech
-from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded, recorded_call
+from tests.support.installation import LoudnessDetector, one_word, silence, speech
+from tests.support.recorded_call import LATE_MS, SID, Decoder, Recorded
 from tests.support.rows import NOON, a_rule
 
 
 @pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
+def recorded(recorded: Recorded) -> Recorded:
     """With its recording fetched and split."""
-    with recorded_call(installation) as made:
-        made.downloading().download(SID)
-        made.downloading().split(SID)
-        yield made
+    recorded.downloading().download(SID)
+    recorded.downloading().split(SID)
+    return recorded
 
 
 def test_final_transcript_has_each_party_where_it_spoke_in_the_recording(recorded: Recorded) -> None:

@@ -1,7 +1,6 @@
 """Webhooks to a receiver that fails, stalls and restarts: each arrives, with the id that it was announced with."""
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from callreel.runtime.outgoing import outside_client
 from callreel.runtime.retry import Retry
 from callreel.store.webhooks import deliveries, endpoints
 from tests.support.installation import Installation, a_call, eventually_blocking
+from tests.support.program import free_port
 
 REPO = Path(__file__).parents[2]
 SECRET = "whsec_" + "Q" * 44
@@ -47,12 +47,6 @@ def receiver(port: int, file: Path) -> Iterator[None]:
 
 def accepted(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.timeout(900)  # a thousand on a busy machine

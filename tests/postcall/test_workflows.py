@@ -1,5 +1,3 @@
-from collections.abc import Iterator
-
 import pytest
 
 from callreel.asr.engine import RecognizedWord
@@ -26,12 +24,6 @@ from tests.support.recorded_call import (
     recorded_call,
 )
 from tests.support.rest_server import Answer
-
-
-@pytest.fixture
-def recorded(installation: Installation) -> Iterator[Recorded]:
-    with recorded_call(installation) as made:
-        yield made
 
 
 def published(recorded: Recorded) -> list[tuple[object, object]]:
@@ -101,11 +93,11 @@ def test_whole_workflow_run_again_changes_nothing(recorded: Recorded) -> None:
 
 def test_recording_that_is_not_ready_is_tried_again(recorded: Recorded) -> None:
     whole = recorded.server.answers[MEDIA]
-    recorded.server.put(MEDIA, Answer(404), Answer(503), *whole)
+    recorded.server.put(MEDIA, Answer(404), Answer(503), Answer(429, headers={"Retry-After": "9"}), *whole)
     engine = recorded.engine()
     engine.start(Workflow.DOWNLOAD, SID)
-    assert engine.work_through() == [1.0, 2.0]
-    assert engine.ran.count("download") == 3
+    assert engine.work_through() == [1.0, 2.0, 9.0]
+    assert engine.ran.count("download") == 4
     assert recorded.call.verdict is Verdict.VERIFIED
 
 

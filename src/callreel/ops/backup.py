@@ -5,7 +5,7 @@
 The databases are copied first, each as of one instant, then every file that a row of the copy names. Finished files never
 change, so a later copy still matches its row. A growing layer is copied up to its current end; the first start after a
 restore repairs it, as after a kill. Encrypted files are copied as they are; the digests in the manifest are of the stored
-bytes, so that a backup is verified and restored without keys. The manifest, with all digests, is written last: a folder without one is no backup.
+bytes, so that a backup is verified and restored without keys. The manifest, with all digests, is written last: a folder without one is not a backup.
 """
 
 import hashlib
@@ -44,11 +44,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A manifest. `missing` are files that rows name and that were missing or had other bytes."""
+    """A manifest. `not_copied` are files that rows name and that were missing or had other bytes."""
 
     made_at: str
     entries: tuple[Entry, ...]
-    missing: tuple[str, ...]
+    not_copied: tuple[str, ...]
 
     @property
     def size_bytes(self) -> int:
@@ -71,8 +71,8 @@ def make_backup(
             say(f"copying {database.name}")
             copy_sqlite(database, target / database.name)
             entries.append(_entry(target, target / database.name))
-        files, missing = _copy_files(target, next(iter(databases)).name, objects, say)
-        backup = Backup(at.isoformat(), (*entries, *files), tuple(missing))
+        files, not_copied = _copy_files(target, next(iter(databases)).name, objects, say)
+        backup = Backup(at.isoformat(), (*entries, *files), tuple(not_copied))
         _write_manifest(target, backup)
     except OSError as error:
         raise StoreError(f"the backup {target} cannot be written: {error.strerror}") from error
@@ -84,14 +84,14 @@ def _copy_files(
 ) -> tuple[list[Entry], list[str]]:
     named = kept_files(rows_of(target / database))
     say(f"copying {len(named)} files")
-    entries, missing = [], []
+    entries, not_copied = [], []
     for key, sha256 in named.items():
         copied = _copy_file(target, objects, key, sha256)
         if copied is None:
-            missing.append(key)
+            not_copied.append(key)
         else:
             entries.append(copied)
-    return entries, missing
+    return entries, not_copied
 
 
 def kept_files(rows: Iterable[LayerFile]) -> dict[str, str | None]:
@@ -151,7 +151,7 @@ def _write_manifest(target: Path, backup: Backup) -> None:
     body: dict[str, Any] = {
         "format": FORMAT,
         "made_at": backup.made_at,
-        "missing": list(backup.missing),
+        "missing": list(backup.not_copied),
         "files": [asdict(entry) for entry in entries],
     }
     part = target / f"{MANIFEST}.part"
@@ -162,7 +162,7 @@ def _write_manifest(target: Path, backup: Backup) -> None:
 
 
 def read_manifest(folder: Path) -> Backup:
-    """Raises StoreError for a folder that is no complete backup, or whose manifest names a path outside it."""
+    """Raises StoreError for a folder that is not a complete backup, or whose manifest names a path outside it."""
     try:
         body = json.loads((folder / MANIFEST).read_text())
         if body["format"] != FORMAT:
@@ -173,7 +173,7 @@ def read_manifest(folder: Path) -> Backup:
             _target(folder, folder, entry)
         return Backup(body["made_at"], entries, tuple(body["missing"]))
     except FileNotFoundError:
-        raise StoreError(f"{folder} is no backup: it has no {MANIFEST}") from None
+        raise StoreError(f"{folder} is not a backup: it has no {MANIFEST}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{folder / MANIFEST} cannot be read: {error}") from None
 

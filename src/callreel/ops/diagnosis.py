@@ -1,6 +1,6 @@
 """Explains a call's recording from its rows: one finding per line, with advice.
 
-Reads rows only. The commands check the machine, the network and the settings (`cli/checks.py`, `cli/probes.py`).
+Reads rows only. The commands check the machine, the network and the settings (`cli/diagnose/checks.py`, `cli/diagnose/probes.py`).
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Finding:
 
 
 # reference/twilio.md, section 1.4: the carrier's codes with `absent`.
-_ABSENT = {
+ABSENT = {
     16101: ("too short to keep", "nothing is wrong; calls of a second or two have no recording"),
     16102: (
         "silent, and the account deletes silent recordings",
@@ -120,7 +120,7 @@ def _state(row: RecordingRow) -> Finding:
         case CloudState.STORED:
             return Finding(Mark.OK, what, f"stored, {row.duration_s or 0} s")
         case CloudState.ABSENT:
-            cause, advice = _ABSENT.get(
+            cause, advice = ABSENT.get(
                 row.error_code or 0,
                 ("missing", "look the error code up in the carrier's debugger; the live layers are kept"),
             )

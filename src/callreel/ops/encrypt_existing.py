@@ -20,6 +20,7 @@ from callreel.store.db.types import SealedJson, SealedText
 from callreel.store.encryption.sealed_text import is_sealed, plain_text
 from callreel.store.files import folders
 from callreel.store.files.blobs import BlobStore
+from callreel.store.files.encryption_in_place import encrypt_file
 from callreel.store.transcripts.search import stored_tokens
 
 _AT_ONCE = 300
@@ -40,7 +41,7 @@ def encrypt_files(database: Database, blobs: BlobStore) -> tuple[int, int]:
     if blobs.objects is not None:
         keys += [found.key for folder in _FOLDERS for found in blobs.objects.list_folder(folder)]
     finished = [key for key in dict.fromkeys(keys) if not key.endswith(".part")]
-    encrypted = sum(blobs.encrypt(key) for key in finished if key not in busy)
+    encrypted = sum(encrypt_file(blobs, key) for key in finished if key not in busy)
     return encrypted, len(busy)
 
 

@@ -23,6 +23,7 @@ from callreel.runtime.stage_times import StageTimes
 from callreel.store.calls import erasures, outbox, tallies
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
+from callreel.store.files.data_folder import free_bytes
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times, which no dashboard uses
 
@@ -92,7 +93,9 @@ class Metrics:
         failing = {problem.name for problem in self.health.problems()}
         checks = {name: int(name not in failing) for name in self.health.names}
         yield _gauge("health", "1 if a check passes, 0 if it fails.", checks, "check")
-        yield _gauge("disk_free_bytes", "Free space on the disk of the data folder.", self.blobs.free_bytes())
+        yield _gauge(
+            "disk_free_bytes", "Free space on the disk of the data folder.", free_bytes(self.blobs.root)
+        )
 
     def _live_state(self) -> Iterator[Metric]:
         live = self.live()

@@ -8,23 +8,23 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
-from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
 from callreel.cluster.event_publisher import EventPublisher
-from callreel.domain.analysis import FoundItem, ItemKind
 from callreel.domain.audit import AuditAction, AuditEvent, Via
 from callreel.domain.errors import CallErasedError, SettingsError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Turn
 from callreel.domain.work import Workflow, subject_of
-from callreel.insight import analysis, prompts
-from callreel.insight.analysis import Checked
+from callreel.insight import prompts
+from callreel.insight.analysis import FoundItem, ItemKind
+from callreel.insight.answer import Answer, Checked, Merged, check, parse, schema
+from callreel.insight.instructions import Instructions, with_instructions
 from callreel.insight.prompts import Message
 from callreel.language_model.chat_server import ChatAnswer, ChatServer
+from callreel.language_model.usage import TokenPrices, usage_of
 from callreel.postcall.durable import DurableEngine, RetryPolicy, StepFailedError, Steps
 from callreel.redaction.masking import masked_turns
 from callreel.review.redacting import BY_POLICY
@@ -35,7 +35,7 @@ from callreel.store.audit import trail
 from callreel.store.calls import calls, erasures, labels
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
-from callreel.store.insight import analyses
+from callreel.store.insight import analyses, instructions
 from callreel.store.insight.analyses import AnalysisRow
 from callreel.store.transcripts import redactions, revisions
 from callreel.store.transcripts.revisions import Shown
@@ -44,24 +44,7 @@ log = logging.getLogger(__name__)
 
 QUEUE = "analyse"
 STAGE = "analyse"
-_PER = 1_000_000
 _Version = tuple[int, datetime, int]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenPrices:
-    """Prices of a million tokens. None: unknown, so no cost is reported."""
-
-    prompt: Decimal | None = None
-    completion: Decimal | None = None
-    currency: str = "USD"
-
-    def cost(self, prompt_tokens: int | None, completion_tokens: int | None) -> Decimal | None:
-        """None without both prices and both counts."""
-        if None in (self.prompt, self.completion, prompt_tokens, completion_tokens):
-            return None
-        assert self.prompt is not None and self.completion is not None
-        return (self.prompt * (prompt_tokens or 0) + self.completion * (completion_tokens or 0)) / _PER
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +59,7 @@ class _Asked:
     turns: Sequence[Turn]
     labels: Mapping[str, int]
     redactions: Sequence[object]
+    instructions: Sequence[Instructions]
 
 
 class Analysing:
@@ -146,16 +130,11 @@ class Analysing:
         answers: list[ChatAnswer] = []
         checked = _answers(self._server, asked, answers)
         took_ms = round(1000 * (self._clock.monotonic_s() - started_s))
-        prompt, completion = (
-            _total(counts)
-            for counts in zip(*((one.prompt_tokens, one.completion_tokens) for one in answers), strict=True)
-        )
-        cost = self._prices.cost(prompt, completion)
-        access = self._server.access
+        usage, access = usage_of(answers, self._prices), self._server.access
         row = AnalysisRow(
-            call_id, run, self._clock.now(), urlsplit(access.url).netloc, access.model, prompts.CALL, len(answers), took_ms,
-            prompt, completion, None if cost is None else str(cost), None if cost is None else self._prices.currency,
-            checked.dropped, asked.call.roles_swapped,
+            call_id, run, self._clock.now(), urlsplit(access.url).netloc, access.model, prompts.CALL, usage.requests, took_ms,
+            usage.prompt_tokens, usage.completion_tokens, usage.cost, usage.currency,
+            checked.dropped, asked.call.roles_swapped, instructions=tuple(one.used for one in asked.instructions),
         )  # fmt: skip
         details: dict[str, Json] = {"server": row.server, "model": row.model, "items": len(checked.items)}
         event = AuditEvent(row.at, AuditAction.ANALYSED, by, via, call_id=call_id, details=details)
@@ -171,8 +150,9 @@ class Analysing:
             found = revisions.shown(conn, call_id)
             hidden = redactions.in_force(conn, call_id)
             names = {row.name: row.id for row in labels.all_labels(conn)}
+            given = instructions.of_call(conn, call_id)
         turns = displayed_turns(call, masked_turns(found.turns, hidden)) if found else ()
-        return _Asked(call, _version(found), turns, names, hidden)
+        return _Asked(call, _version(found), turns, names, hidden, given)
 
     def _save(self, asked: _Asked, row: AnalysisRow, found: Sequence[FoundItem], event: AuditEvent) -> bool:
         """False if the text was deleted while the model answered: then nothing of it may be saved."""
@@ -216,21 +196,22 @@ def _version(found: Shown | None) -> _Version | None:
 def _answers(server: ChatServer, asked: _Asked, answers: list[ChatAnswer]) -> Checked:
     """Ask about the call, in parts if it is long; every answer is appended to `answers`."""
 
-    def ask(messages: Sequence[Message]) -> Checked:
-        answers.append(server.complete(messages, analysis.SCHEMA))
-        return analysis.check(analysis.parse(answers[-1].text), asked.turns, asked.labels)
+    def ask(messages: Sequence[Message], form: type[Merged]) -> Checked:
+        answers.append(server.complete(messages, schema(form)))
+        return check(parse(answers[-1].text, form), asked.turns, asked.labels)
 
-    template = _template(prompts.CALL)
-    parts = [ask(prompts.about_call(template, piece, asked.labels)) for piece in prompts.pieces(asked.turns)]
+    def template(name: str) -> str:
+        return with_instructions(prompts.template(name), asked.instructions)
+
+    pieces, about_call = prompts.pieces(asked.turns), template(prompts.CALL)
+    parts = [ask(prompts.about_call(about_call, piece, asked.labels), Answer) for piece in pieces]
     if len(parts) == 1:
         return parts[0]
     about = [_as_answer(part.items, asked.turns) for part in parts]
-    whole = ask(prompts.about_parts(_template(prompts.MERGE), about, asked.labels))
-    return Checked(whole.items, whole.dropped + sum(part.dropped for part in parts))
-
-
-def _template(name: str) -> str:
-    return resources.files("callreel.insight").joinpath("templates", f"{name}.txt").read_text("utf-8")
+    whole = ask(prompts.about_parts(template(prompts.MERGE), about, asked.labels), Merged)
+    # The course over the call is that of its parts, one after the other.
+    course = [item for part in parts for item in part.items if item.kind is ItemKind.SENTIMENT]
+    return Checked((*whole.items, *course), whole.dropped + sum(part.dropped for part in parts))
 
 
 def _as_recorded(call: CallRow, item: FoundItem) -> FoundItem:
@@ -263,12 +244,6 @@ def _as_answer(items: Sequence[FoundItem], turns: Sequence[Turn]) -> dict[str, A
             )
         elif item.kind is ItemKind.LABEL:
             answer["labels"].append({"label": text, "turns": cited})
-        else:
+        elif item.kind is not ItemKind.SENTIMENT:
             answer[item.kind.value] = {"text": text, "turns": cited}
     return answer
-
-
-def _total(counts: Sequence[int | None]) -> int | None:
-    """The sum; None if one is unknown."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None

@@ -1,6 +1,6 @@
 """A call's audio as the stages read it: each party's live layer beside that party's channel of the cloud recording.
 
-The recording of the call is chosen by content (`domain/call_recording`). Consecutive recordings are joined where the live
+The recording of the call is chosen by content (`postcall/recording_choice`). Consecutive recordings are joined where the live
 layers place them, else where the carrier's start times do. All sources are at 8 kHz.
 """
 
@@ -15,11 +15,11 @@ from callreel.audio.parts import Joined, Overlaid
 from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
 from callreel.audio.source import Source, in_blocks
 from callreel.domain.call import Role, Topology
-from callreel.domain.call_recording import StoredRecording, choose
 from callreel.domain.errors import CallreelError
 from callreel.domain.ids import CallId
 from callreel.domain.recording import CloudState, Layer, LayerFile, LayerState
 from callreel.domain.verdict import ChannelFault, Comparison
+from callreel.postcall.recording_choice import StoredRecording, choose
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.calls import calls, layers, recordings, streams
 from callreel.store.calls.calls import CallRow
@@ -27,7 +27,7 @@ from callreel.store.calls.recordings import RecordingRow
 from callreel.store.calls.streams import StreamRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from callreel.store.files.sound_files import at_rate
+from callreel.store.files.sound_files import at_telephone_rate
 
 BLOCK = 1 << 14
 SAME_SOUND = 0.98
@@ -203,7 +203,7 @@ def _channels(stack: ExitStack, blobs: BlobStore, call: CallRow, file: LayerFile
     topology = Topology(call.inbound_role)
     return {
         topology.role_of_channel(number): stack.enter_context(
-            at_rate(stack.enter_context(open_layer(blobs, file)), TELEPHONE_HZ, number)
+            at_telephone_rate(stack.enter_context(open_layer(blobs, file)), number)
         )
         for number in (1, 2)
     }

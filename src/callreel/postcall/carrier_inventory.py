@@ -14,7 +14,7 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import CarrierError
 from callreel.domain.ids import RecordingSid
 from callreel.domain.recording import CloudState, from_file
-from callreel.postcall.reports import save_report
+from callreel.postcall.recording_reports import save_report
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, deletions, facts, legs, recordings
 from callreel.store.db.database import Database
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 
 NOT_THERE = "recording_not_at_carrier"
 _SETTLED = frozenset(CloudState) - {CloudState.EXPECTED, CloudState.IN_PROGRESS, CloudState.MISSING}
-_KEPT_THERE = (CloudState.COMPLETED, CloudState.STORED, CloudState.PARKED)
 
 
 @dataclass(slots=True)
@@ -112,7 +111,9 @@ class CarrierList:
                 if call.state is not CallState.LIVE
             ]
             rows = [row for call in recent for row in recordings.of_call(conn, call.id)]
-        return {row.sid for row in rows if row.state in _KEPT_THERE and not from_file(row.sid)} - gone
+        return {
+            row.sid for row in rows if row.state in recordings.AT_CARRIER and not from_file(row.sid)
+        } - gone
 
     def _note_absence(self, sid: RecordingSid) -> None:
         with self._database.write() as conn:

@@ -11,6 +11,7 @@ from callreel.audio.samples import SAMPLES_PER_MS
 from callreel.audio.source import Source, Stretch, last_sound
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.call import CallState, Role
+from callreel.domain.consent import Stamp
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.pause import CarrierPause, PauseEnd
@@ -26,7 +27,7 @@ from callreel.domain.verdict import (
 )
 from callreel.postcall.call_audio import CallAudio, CallRows, channel_fault, open_call_audio, read_rows
 from callreel.review.costs import main_recording
-from callreel.review.live_scoring import text_score
+from callreel.review.live_score import text_score
 from callreel.runtime.clock import Clock
 from callreel.store.calls import calls, consents, pauses
 from callreel.store.calls.calls import CallRow
@@ -77,21 +78,35 @@ class LayerComparison:
     def compare(self, call_id: CallId) -> int:
         """Give the call its verdict and close it; returns the number of reasons."""
         rows = read_rows(self._database, self._blobs, call_id)
+        with self._database.read() as conn:
+            consent = consents.of_call(conn, call_id)
+        if consent is not None and consent.stopped_at is not None:
+            # What there still is of its captures is being erased.
+            nothing = Facts(CloudState.MISSING, streams=0, not_recorded=consent.unrecorded)
+            return self._judged(rows.call, judge((), nothing, self._limits), ())
         with open_call_audio(self._blobs, rows) as audio:
             comparisons, between_ms = _compare(audio, rows.streamed)
-            facts = self._facts(rows, audio, channel_fault(audio, comparisons), between_ms)
-        judgement = judge(comparisons, facts, self._limits)
-        self._keep(rows.call, judgement, comparisons)
+            facts = self._facts(rows, audio, channel_fault(audio, comparisons), between_ms, consent)
+        return self._judged(rows.call, judge(comparisons, facts, self._limits), comparisons)
+
+    def _judged(self, call: CallRow, judgement: Judgement, comparisons: tuple[Comparison, ...]) -> int:
+        self._keep(call, judgement, comparisons)
         return len(judgement.reasons)
 
-    def _facts(self, rows: CallRows, audio: CallAudio, fault: ChannelFault | None, between_ms: int) -> Facts:
+    def _facts(
+        self,
+        rows: CallRows,
+        audio: CallAudio,
+        fault: ChannelFault | None,
+        between_ms: int,
+        consent: Stamp | None,
+    ) -> Facts:
         streamed, parts = rows.streamed, audio.parts
         recording = parts[0].row if parts else main_recording(rows.recorded)
         code = recording.error_code if recording else None
         reported_s = [part.row.duration_s for part in parts]
         with self._database.read() as conn:
             paused_by_us = pauses.of_call(conn, rows.call.id)
-            consent = consents.of_call(conn, rows.call.id)
             live_speech_ms = sum(
                 final.segment.end_ms - final.segment.start_ms
                 for final in finals.of_call(conn, rows.call.id)

@@ -1,4 +1,4 @@
-"""Download the cloud recording and split it into one file a role."""
+"""Download the cloud recording and split it into one file per role."""
 
 import logging
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ from callreel.runtime.clock import Clock
 from callreel.store.audio.layer_audio import open_layer
 from callreel.store.audio.live_layers import layer_event
 from callreel.store.audio.peaks import DEFAULT_PER_SECOND, FilePeaks, PeakBuilder, save_peaks
-from callreel.store.calls import calls, erasures, facts, layers, pauses, recordings, streams
+from callreel.store.calls import calls, consents, erasures, facts, layers, pauses, recordings, streams
 from callreel.store.calls.calls import CallRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.db.database import Database
@@ -57,9 +57,9 @@ class RecordingDownloader:
         return call, recording
 
     def download(self, sid: RecordingSid) -> None:
-        """Download a recording and store it. Raises CarrierError, StoreError or OSError; the next attempt resumes it."""
+        """Download a recording and store it, unless a person chose during the call not to record it. Raises CarrierError, StoreError or OSError; the next attempt resumes it."""
         call, recording = self.rows(sid)
-        if recording.state is CloudState.STORED:
+        if recording.state is CloudState.STORED or self._stopped(call):
             return
         if from_file(sid):
             raise CarrierError(
@@ -80,6 +80,10 @@ class RecordingDownloader:
         info = self._carrier.download(sid, part)
         silenced_ms = self._silence_pauses(call, recording, part, info)
         self._save(call, sid, self._blobs.commit_part(key), info, silenced_ms)
+
+    def _stopped(self, call: CallRow) -> bool:
+        with self._database.read() as conn:
+            return consents.is_stopped(conn, call.id)
 
     def _silence_pauses(self, call: CallRow, recording: RecordingRow, part: PartFile, info: WavInfo) -> int:
         with self._database.read() as conn:
@@ -121,11 +125,13 @@ class RecordingDownloader:
         log.warning("recording parked: %s", reason, extra={"call_id": call.id})
 
     def split(self, sid: RecordingSid) -> int:
-        """Write one file per role from a two-channel recording; returns the number of channels found.
+        """Write one file per role from a two-channel recording; returns the number of channels found, 0 without a file.
 
         A mono recording stays whole: it is of one party, or of both mixed and cannot be attributed.
         """
         call, _ = self.rows(sid)
+        if self._stopped(call):
+            return 0
         with self._database.read() as conn:
             files = layers.of_call(conn, call.id)
         whole = next((f for f in files if f.layer is Layer.CLOUD and sid in f.path), None)

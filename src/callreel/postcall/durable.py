@@ -9,8 +9,7 @@ a thread nor a slot among the concurrent workflows (`runtime/retry` decides when
 
 What this module adds to the library (reference/engine.md, section 1): WAL mode on SQLite, a JSON serializer instead of
 pickle, unique executor ids, a fixed application version (an automatic one strands unfinished work), and recovery of the
-work of dead processes. Two calls are private, each with its reason; `tests/postcall/test_durable`
-and `test_queues` fail when an upgrade breaks them.
+work of dead processes. The private attributes that it uses are listed in docs/dependencies.md.
 """
 
 import logging
@@ -127,6 +126,7 @@ class DurableEngine:
         self._closed = threading.Event()
         self._running_steps: list[str] = []
         self._running_here: set[str] = set()
+        self._taken: dict[str, str] = {}
         self._idle_before: set[str] = set()
         self._signals = _Signals()
         config: DBOSConfig = {
@@ -156,6 +156,7 @@ class DurableEngine:
                 return str(failed)
             finally:
                 self._running_here.discard(workflow_id)
+                self._taken.pop(workflow_id, None)
                 self._signals.notify(queue)  # room for another one
 
         run.__qualname__ = run.__name__ = str(workflow)
@@ -168,9 +169,9 @@ class DurableEngine:
         queues starts at once, that of other processes within `idle_poll_s`.
         """
         self._signals.watch(at_once, idle_poll_s)
-        DBOS.listen_queues(list(at_once))
+        DBOS.listen_queues([])
         DBOS.launch()
-        _control_queues(at_once, self._signals.wait)
+        _control_queues(at_once, self._taken, self._signals.wait)
         for queue in sorted({known.queue for known in self._registered.values()}):
             DBOS.register_queue(queue, worker_concurrency=MOST_AT_ONCE, polling_interval_sec=_LOOK_S)
         self._launched = True
@@ -244,6 +245,7 @@ class DurableEngine:
         lost = sorted(idle & self._idle_before)
         self._idle_before = idle.difference(lost)
         for workflow_id in lost:
+            self._taken.pop(workflow_id, None)
             DBOS.resume_workflow(workflow_id, queue_name=self._registered[_parts(workflow_id)[0]].queue)
         recovered += len(lost) + self._restart_given_up()
         if recovered:
@@ -260,6 +262,7 @@ class DurableEngine:
             )
             self._queue_retry(workflow, key, attempt, failure)
             DBOS.delete_workflow(found.workflow_id)
+            self._taken.pop(found.workflow_id, None)
         return len(given_up)
 
     def close(self) -> None:
@@ -460,15 +463,21 @@ def _moment(epoch_ms: int) -> datetime:
     return datetime.fromtimestamp(epoch_ms / 1000, UTC)
 
 
-def _control_queues(at_once: Mapping[str, int], wait: Callable[[str], None]) -> None:
+def _control_queues(at_once: Mapping[str, int], taken: dict[str, str], wait: Callable[[str], None]) -> None:
     """Bound how many workflows of a queue this process takes up, and decide when its threads look for them.
 
     Private: the library keeps the bound in the database, one for all processes, and machines differ; and it looks at fixed
     intervals, since nothing notifies it of queued work. Each thread reads its queue from the database before each look, so
     the answer is corrected here, and remembered, and `wait` returns when it is time to look.
+
+    The library counts a workflow as running once its thread has begun, which can be later than the next look if the machine is busy:
+    it would then take more than the bound. So what it took is added to `taken`, by workflow id with the queue's name, and
+    counted until the engine removes it. The threads start only after that: otherwise a restarted process could at first
+    take up the whole queue.
     """
-    sys_db = _get_dbos_instance()._sys_db
-    ask, known = sys_db.get_queue, dict[str, Queue]()
+    dbos = _get_dbos_instance()
+    sys_db = dbos._sys_db
+    ask, take, known = sys_db.get_queue, sys_db.start_queued_workflows, dict[str, Queue]()
 
     def get_queue(name: str) -> Queue | None:
         queue = known.get(name) or ask(name)
@@ -479,7 +488,16 @@ def _control_queues(at_once: Mapping[str, int], wait: Callable[[str], None]) -> 
                 wait(name)
         return queue
 
-    vars(sys_db)["get_queue"] = get_queue
+    def start_queued_workflows(
+        queue: Queue, executor: str, version: str, partition: str | None, running: int, **options: Any
+    ) -> tuple[list[str], Any]:
+        counted = max(running, list(taken.values()).count(queue.name))
+        started, limit = take(queue, executor, version, partition, counted, **options)
+        taken.update(dict.fromkeys(started, queue.name))
+        return started, limit
+
+    vars(sys_db).update(get_queue=get_queue, start_queued_workflows=start_queued_workflows)
+    dbos._listening_queues = list(at_once)
 
 
 def _prefer_wal(url: str) -> None:

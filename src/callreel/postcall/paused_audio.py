@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from datetime import datetime, timedelta
 
 from callreel.audio.align import compare
-from callreel.audio.samples import SAMPLES_PER_MS, TELEPHONE_HZ
+from callreel.audio.samples import SAMPLES_PER_MS
 from callreel.audio.silencing import silent_byte
 from callreel.audio.source import Source, Stretch
 from callreel.audio.wav import WavInfo
@@ -22,7 +22,7 @@ from callreel.store.calls.pauses import PauseRow
 from callreel.store.calls.recordings import RecordingRow
 from callreel.store.files.blobs import BlobStore
 from callreel.store.files.part_file import PartFile
-from callreel.store.files.sound_files import SoundFile, at_rate
+from callreel.store.files.sound_files import SoundFile, at_telephone_rate
 
 AROUND_MS = 20_000
 """How much audio on either side of a pause is looked for in the recording."""
@@ -63,7 +63,7 @@ def silence_pauses(
         sound = stack.enter_context(SoundFile(part.open(), part.path.name))
         topology = Topology(rows.call.inbound_role)
         channels = [
-            (topology.role_of_channel(number), stack.enter_context(at_rate(sound, TELEPHONE_HZ, number)))
+            (topology.role_of_channel(number), stack.enter_context(at_telephone_rate(sound, number)))
             for number in range(1, min(sound.channels, 2) + 1)
         ]
         size_ms = max((source.size for source in live.values()), default=0) // SAMPLES_PER_MS

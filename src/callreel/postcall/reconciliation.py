@@ -15,7 +15,7 @@ from callreel.domain.errors import CarrierError
 from callreel.domain.ids import CallId, RecordingSid
 from callreel.domain.recording import CloudState
 from callreel.domain.verdict import RECORDING_OFF
-from callreel.postcall.reports import save_report
+from callreel.postcall.recording_reports import save_report
 from callreel.runtime.clock import Clock
 from callreel.store.calls import consents, recordings
 from callreel.store.calls.calls import CallRow

@@ -18,7 +18,7 @@ from callreel.carrier_client.client import CarrierRecordings
 from callreel.domain.audit import AuditAction, AuditEvent, Via
 from callreel.domain.errors import CallErasedError, StoreError
 from callreel.domain.events import Json
-from callreel.domain.ids import CallId, RecordingSid
+from callreel.domain.ids import CallId
 from callreel.domain.intervals import Interval
 from callreel.domain.recording import CloudState, Layer, LayerFile
 from callreel.domain.redaction import RedactionPolicy
@@ -31,7 +31,6 @@ from callreel.store.audio import derived_cache, peaks
 from callreel.store.audio.silenced_layer import silenced_range
 from callreel.store.audit import trail
 from callreel.store.calls import calls, deletions, erasures, holds, layers, originals, outbox, recordings
-from callreel.store.calls.deletions import DeletionRow
 from callreel.store.db.database import Database
 from callreel.store.db.scrub import scrub
 from callreel.store.files.blobs import BlobStore
@@ -169,21 +168,16 @@ class Redactor:
         """Delete the carrier's recordings of the call and its transcriptions of them; returns how many recordings."""
         with self._database.read() as conn:
             self._refuse(conn, call_id)
-            gone = deletions.sids_of_call(conn, call_id)
-            known = [row for row in recordings.of_call(conn, call_id) if row.sid not in gone]
+            # Not one that was reported just now: its download may still need the carrier's copy.
+            there = recordings.at_carrier(conn, call_id, (CloudState.STORED, CloudState.PARKED))
             files = [file for file in layers.of_call(conn, call_id) if file.layer is Layer.CLOUD]
-        there = [row for row in known if row.state in (CloudState.STORED, CloudState.PARKED)]
         if there and not self._carrier.usable:
             raise StoreError("no carrier credentials are set to delete the unredacted recording there")
-        for row in there:
-            sid = RecordingSid(row.sid)
-            self._carrier.delete_transcriptions(sid)
-            was_there = self._carrier.delete(sid)
+        for sid in there:
+            was_there = self._carrier.erase(sid).recording
             copy = next((file for file in files if sid in file.path), None)
-            sha256, duration_ms = (copy.sha256 or "", copy.duration_ms) if copy else ("", 0)
             with self._database.write() as conn:
-                now = self._clock.now()
-                deletions.insert(conn, DeletionRow(sid, call_id, sha256, duration_ms, not was_there, now))
+                deletions.record(conn, sid, call_id, self._clock.now(), was_there=was_there, copy=copy)
         return len(there)
 
     def _destroy(self, call_id: CallId) -> int:

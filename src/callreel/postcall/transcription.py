@@ -24,7 +24,7 @@ from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn
 from callreel.domain.verdict import FAULTS
 from callreel.postcall.call_audio import NoAudioError, channel_fault, chosen_parts, open_call_audio, read_rows
 from callreel.postcall.missing_phrases import CheckedRules, MissingPhrases
-from callreel.review.live_scoring import text_score
+from callreel.review.live_score import text_score
 from callreel.store.calls import calls, expired
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database

@@ -14,7 +14,7 @@ retried.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -62,12 +62,10 @@ class PostCallWorkflows:
         measuring: Measuring,
         times: StageTimes | None = None,
         *,
-        redacts: bool = False,
-        analyses: bool = False,
+        after_verdict: Collection[Workflow] = (),
     ) -> None:
-        """`redacts`: whether calls are redacted after their verdict; `analyses`: whether a language model analyses them."""
-        self._redacts = redacts
-        self._analyses = analyses
+        """`after_verdict`: which of `REDACT` and `ANALYSE` follow the verdict of a call."""
+        self._after_verdict = after_verdict
         self._database = database
         self._publisher = publisher
         self._downloader = downloader
@@ -84,7 +82,7 @@ class PostCallWorkflows:
         engine.register(Workflow.NO_RECORDING, self.no_recording, queue=COMPARE_QUEUE, decide=decide)
 
     def download(self, steps: Steps, key: str) -> None:
-        """Download a recording that the carrier has ready, and split it into one file a role."""
+        """Download a recording that the carrier has ready, and split it into one file per role."""
         sid = RecordingSid(subject_of(key))
         try:
             self._stage(steps, "download", sid, lambda _: self._downloader.download(sid))
@@ -138,11 +136,11 @@ class PostCallWorkflows:
 
         def wanted() -> str:
             call = self._downloader.rows(sid)[0]
-            return call.id if self._redacts or call.redaction_awaited else ""
+            return call.id if Workflow.REDACT in self._after_verdict or call.redaction_awaited else ""
 
         if call_id := steps.run("redaction", wanted):
             steps.then(Workflow.REDACT, order_key(call_id, key))
-        elif self._analyses:
+        elif Workflow.ANALYSE in self._after_verdict:
             call_id = steps.run("analysis", lambda: self._downloader.rows(sid)[0].id)
             steps.then(Workflow.ANALYSE, order_key(call_id, key))
 
