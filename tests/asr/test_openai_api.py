@@ -12,7 +12,6 @@ from email.message import Message
 import numpy as np
 import pytest
 
-from callreel.asr.engine import RecognizedWord
 from callreel.asr.engines.openai_api import check, load
 from callreel.asr.engines.registry import EngineChoice
 from callreel.asr.workers.host import EngineHost
@@ -180,17 +179,15 @@ async def test_rate_limit_of_one_process_holds_for_the_machine() -> None:
         stub.retry_after_ms = "3000"
         options: dict[str, str | int | float | bool] = {"base_url": stub.url, "retries": 0}
 
-        async def scene() -> list[RecognizedWord]:
-            host = EngineHost(EngineChoice("openai", options), 1)
-            await host.start()
-            try:
-                with pytest.raises(EngineError, match="rate limit exceeded"):
-                    load(options).decode(SAMPLES, partial=False)
-                return (await host.decode([SAMPLES]))[0]
-            finally:
-                await host.close()
-
-        assert [word.text for word in await scene()] == ["hello"]
+        host = EngineHost(EngineChoice("openai", options), 1)
+        await host.start()
+        try:
+            with pytest.raises(EngineError, match="rate limit exceeded"):
+                load(options).decode(SAMPLES, partial=False)
+            words = (await host.decode([SAMPLES]))[0]
+        finally:
+            await host.close()
+    assert [word.text for word in words] == ["hello"]
     refused_s, requested_s = stub.requested_at_s
     assert requested_s - refused_s > 2.9
 

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from callreel.asr.silero import SileroDetector, model_file
+from callreel.asr.silero import probabilities as together
 from callreel.audio.samples import TELEPHONE_HZ
 from callreel.audio.segmenter import SpeechDetector
 from callreel.domain.errors import EngineError
@@ -46,6 +47,17 @@ def test_each_track_remembers_for_itself() -> None:
         mixed.append(one.probability(first[start : start + 256]))
         other.probability(first[start : start + 256] // 3)
     assert mixed == alone
+
+
+def test_tracks_detected_together_get_what_each_gets_alone() -> None:
+    tracks = [clip("jfk.wav", TELEPHONE_HZ)[: 2 * TELEPHONE_HZ], noise(3000), noise(300)]
+    alone = [probabilities(SileroDetector(), track) for track in tracks]
+    detectors = [SileroDetector() for _ in tracks]
+    mixed = [
+        together(detectors, [track[start : start + 256] for track in tracks])
+        for start in range(0, 2 * TELEPHONE_HZ - 255, 256)
+    ]
+    assert np.transpose(mixed) == pytest.approx(np.array(alone), abs=1e-4)
 
 
 def test_a_window_is_256_samples() -> None:

@@ -158,16 +158,13 @@ async def test_real_engine_loses_nothing_live_on_a_service_call() -> None:
         pytest.skip(f"needs the test recordings of {CALLS.parent}")
     recorded = next(one for one in read_material(CALLS) if one.kind == "vcon call")
 
-    async def scene() -> dict[str, float | int | None]:
-        host = EngineHost(EngineChoice("faster-whisper"), 1)
-        await host.start()
-        try:
-            decoding = SteadyDecoding(host)
-            return figures([await evaluate(recorded, decoding, SileroDetector, EvaluationOptions())])
-        finally:
-            await host.close()
-
-    found = await scene()
+    host = EngineHost(EngineChoice("faster-whisper"), 1)
+    await host.start()
+    try:
+        evaluated = await evaluate(recorded, SteadyDecoding(host), SileroDetector, EvaluationOptions())
+    finally:
+        await host.close()
+    found = figures([evaluated])
     for name, most in (
         ("wer_offline", 0.04),
         ("wer_live", 0.048),

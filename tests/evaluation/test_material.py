@@ -69,7 +69,7 @@ def test_a_pronunciation_variant_is_no_part_of_the_word(tmp_path: Path) -> None:
     [
         ({"path": "a.wav"}, "expected columns file and reference"),
         ({"file": "a.wav"}, "expected columns file and reference"),
-        ({"file": "absent.wav", "turns": "2"}, "absent.json is no turn list"),
+        ({"file": "absent.wav", "turns": "2"}, "absent.json is not a turn list"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(

@@ -1,3 +1,5 @@
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,9 +10,9 @@ from hypothesis import strategies as st
 from callreel.asr.partial_cadence import PartialCadence
 from callreel.audio.resample import Upsampler, upsample_all
 from callreel.audio.samples import Samples
-from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, Split
+from callreel.audio.segmenter import Closed, Segmenter, SegmenterOptions, SpeechDetector, Split
 from callreel.domain.call import Role
-from callreel.live.endpointing import EndpointDetector, SampleStore
+from callreel.live.endpointing import EndpointDetector, SampleStore, SpeechDetection, one_by_one
 from tests.support.installation import LoudnessDetector, silence, speech
 
 OPTIONS = SegmenterOptions()
@@ -219,3 +221,57 @@ def test_sample_store_gives_what_it_holds() -> None:
     store.forget(50)
     assert store.between(40, 60).tolist() == list(range(50, 60))
     assert store.end == 60
+
+
+async def test_lanes_that_share_detection_are_cut_as_each_alone_would_be() -> None:
+    runs: list[int] = []
+
+    def probabilities(detectors: Sequence[SpeechDetector], windows: Sequence[Samples]) -> list[float]:
+        runs.append(len(windows))
+        return one_by_one(detectors, windows)
+
+    detection, tracks = SpeechDetection(probabilities), [TALK, np.roll(TALK, 5_000)]
+    alone = []
+    for track in tracks:
+        asked = Asked()
+        play(a_hearing(asked, cadence=PartialCadence()), track, [20])
+        alone.append(asked)
+    together = [Asked() for _ in tracks]
+    lanes = [
+        EndpointDetector(
+            Role.TECHNICIAN, LoudnessDetector(), OPTIONS, PartialCadence(), asked, detection=detection
+        )
+        for asked in together
+    ]
+    upsamplers = [Upsampler(0) for _ in tracks]
+    for at in range(0, TALK.size, 160):
+        for lane, upsampler, track in zip(lanes, upsamplers, tracks, strict=True):
+            block = track[at : at + 160]
+            lane.push(block, upsampler.push(block))
+        await asyncio.sleep(0)
+    for lane, upsampler in zip(lanes, upsamplers, strict=True):
+        lane.push(silence(0), upsampler.finish())
+        lane.pause()
+    for one, other in zip(together, alone, strict=True):
+        for cuts, expected_cuts in ((one.finals, other.finals), (one.partials, other.partials)):
+            assert [(number, start) for number, start, _ in cuts] == [
+                (number, start) for number, start, _ in expected_cuts
+            ]
+            assert all(np.array_equal(a, b) for (_, _, a), (_, _, b) in zip(cuts, expected_cuts, strict=True))
+    assert one.finals and set(runs) == {2}
+
+
+async def test_what_waits_for_detection_is_detected_before_a_pause() -> None:
+    asked = Asked()
+    lane = EndpointDetector(
+        Role.TECHNICIAN, LoudnessDetector(), OPTIONS, None, asked, detection=SpeechDetection(one_by_one)
+    )
+    upsampler = Upsampler(0)
+    for at in range(0, TALK.size, 800):  # no turn of the event loop in between
+        block = TALK[at : at + 800]
+        lane.push(block, upsampler.push(block))
+    lane.push(silence(0), upsampler.finish())
+    lane.pause()
+    assert [
+        (number, start, start + samples.size // 16) for number, start, samples in asked.finals
+    ] == expected(TALK)

@@ -52,8 +52,8 @@ class Capabilities:
         if tag is None:
             known = ", ".join(dict.fromkeys([*self.languages, *self.on_request]))
             raise LanguageError(
-                f"engine {self.name} {self.model} does not transcribe {named(language)} ({language}), only {known}; "
-                "choose a multilingual model, for example CALLREEL_ENGINE_MODEL=small"
+                f"engine {self.name} {self.model} does not transcribe {named(language)} ({language}), only {known}",
+                "choose a multilingual model, for example CALLREEL_ENGINE_MODEL=small",
             )
         return "" if self.languages == (tag,) else tag
 
@@ -116,7 +116,7 @@ class BatchEngine(Engine, Protocol):
         ...
 
 
-class RemoteEngine(Protocol):
+class WorkerEngine(Protocol):
     """A running engine as the server sees it: in worker processes, for one event loop."""
 
     @property

@@ -45,7 +45,14 @@ _TAG = re.compile(r"([a-z]{2,8})(?:[-_](yue))?(?:[-_.@][a-z0-9]{1,8})*")
 
 
 class LanguageError(EngineError):
-    """The text names no language, or none that the engine supports."""
+    """The text names no language, or none that the engine supports.
+
+    `fact` is the message without `advice`, which is for those who run the server.
+    """
+
+    def __init__(self, fact: str, advice: str = "") -> None:
+        super().__init__(f"{fact}; {advice}" if advice else fact)
+        self.fact = fact
 
 
 def named(code: str) -> str:

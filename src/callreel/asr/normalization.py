@@ -1,7 +1,7 @@
 """Words as they are compared: what two spellings of the same utterance have in common.
 
 For scores only, never for what people read. Lower case, no punctuation, fillers dropped, apostrophes joined (`it's` is
-`its`), hyphens parted, numbers as words. A string of digits that is no count (it begins with 0, has five digits or more,
+`its`), hyphens parted, numbers as words. A string of digits that is not a count (it begins with 0, has five digits or more,
 or hangs together by hyphens, as a phone number does) is said digit by digit; a Whisper-style normaliser would glue
 `one zero zero` to one number and make a phone call's word error rate meaningless (reference/speech.md, 3.1).
 """
@@ -89,7 +89,7 @@ def _spoken(part: str) -> list[str]:
 
 
 def _spelled(part: str) -> list[str]:
-    """The digits one by one; a part that is no number is a word."""
+    """The digits one by one; a part that is not a number is a word."""
     return [_DIGITS[int(digit)] for digit in part] if part.isdecimal() else [part]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from callreel.asr.engine import Capabilities, RecognizedWord, RemoteEngine, Transcription
+from callreel.asr.engine import Capabilities, RecognizedWord, Transcription, WorkerEngine
 from callreel.audio.samples import ASR_SAMPLES_PER_MS, Samples
 from callreel.domain.call import Role
 from callreel.domain.errors import EngineError
@@ -51,7 +51,7 @@ class EngineDecoding:
     left out. Elsewhere, and for an engine on another machine, it is the time on the clock.
     """
 
-    def __init__(self, host: RemoteEngine) -> None:
+    def __init__(self, host: WorkerEngine) -> None:
         self._host = host
 
     @property

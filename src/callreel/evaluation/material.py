@@ -120,7 +120,7 @@ def _call(path: Path, row: dict[str, str]) -> Recorded:
         turns = json.loads(document.read_text(encoding="utf-8"))["turns"]
         spoken = tuple(_turn(turn) for turn in turns)
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise MaterialError(f"{document} is no turn list: {type(error).__name__}") from error
+        raise MaterialError(f"{document} is not a turn list: {type(error).__name__}") from error
     return Recorded(path, row.get("kind") or f"{path.stem.split('_')[0]} call", spoken, two_channels=True)
 
 

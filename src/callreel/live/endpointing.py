@@ -1,17 +1,21 @@
 """Endpointing of one lane: voice activity detection cuts segments and requests their decoding.
 
-It runs on the receive path: a step of detection costs about 0.1 ms. `live/transcription.py` decodes.
+It runs on the receive path. Detection is most of its cost, so `SpeechDetection` runs it for the windows of all lanes together.
+`live/transcription.py` decodes.
 """
 
+import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from callreel.asr.partial_cadence import PartialCadence
 from callreel.audio.resample import upsample_all
-from callreel.audio.samples import ASR_SAMPLES_PER_MS, SAMPLES_PER_MS, Samples
+from callreel.audio.samples import ASR_SAMPLES_PER_MS, SAMPLES_PER_MS, TELEPHONE_HZ, Samples
 from callreel.audio.segmenter import (
     Closed,
     Dropped,
@@ -24,6 +28,8 @@ from callreel.audio.segmenter import (
 )
 from callreel.domain.call import Role
 from callreel.domain.measures import Spoken
+
+log = logging.getLogger(__name__)
 
 SETTLE_MS = 25
 """What the resampler's filter looks at on either side of a sample, and more."""
@@ -107,10 +113,16 @@ class EndpointDetector:
         request: Callable[[Role, int, int, Samples, bool], None],
         first_number: int = 0,
         dropped: Callable[[Role, int], None] = lambda role, start_ms: None,
+        detection: "SpeechDetection | None" = None,
     ) -> None:
-        """`dropped(role, start_ms)`: the segment that began there held too little speech; partials may have been requested."""
+        """`dropped(role, start_ms)`: the segment that began there held too little speech; partials may have been requested.
+
+        Without a `detection` that is shared with other lanes, `push` detects at once.
+        """
         self._role = role
         self._pre_ms = options.pre_ms
+        self._detection = detection
+        self.detector = detector
         self._segmenter = SpeechSegmenter(detector, options)
         self.cadence = cadence
         self._request = request
@@ -135,18 +147,38 @@ class EndpointDetector:
         """The next settled samples of the lane, at both rates; the two need not reach equally far."""
         self._samples16k.append(samples16k)
         self._newest8k.append(samples8k)
-        for event in self._segmenter.push(samples8k):
-            self._handle(event)
+        if self._detection is not None and samples8k.size <= TELEPHONE_HZ:
+            self._segmenter.add(samples8k)
+            self._detection.soon(self)
+        else:  # a gap filled with silence needs no detection
+            self._detect(samples8k)
+            self.windows_done()
+
+    def next_window(self) -> Samples | None:
+        """The next window in which speech is to be detected, once all its samples are there."""
+        return self._segmenter.next_window()
+
+    def detected(self, probability: float) -> None:
+        """The window is speech with this probability."""
+        self._handle(self._segmenter.detected(probability))
+
+    def windows_done(self) -> None:
+        """Detection has reached the newest samples: request what is due."""
         self._request_closed(self._certain_ms)
         self._forget()
         self._maybe_partial()
 
     def pause(self) -> None:
         """The stream ended and all its samples are there: close what is open."""
+        self._detect(np.zeros(0, np.int16))
         end_ms = self._samples16k.end // ASR_SAMPLES_PER_MS
         self._handle(self._segmenter.finish(end_ms))
         self._request_closed(end_ms)
         self._newest8k.forget(self._newest8k.end)  # the next stream has a resampler of its own
+
+    def _detect(self, samples8k: Samples) -> None:
+        for event in self._segmenter.push(samples8k):
+            self._handle(event)
 
     def _handle(self, event: SegmentEvent | None) -> None:
         if isinstance(event, Opened):
@@ -198,3 +230,41 @@ class EndpointDetector:
             keep_ms = min(keep_ms, self._cut[0].start_ms)
         self._samples16k.forget(keep_ms * ASR_SAMPLES_PER_MS)
         self._newest8k.forget(self._samples16k.end // 2 - SETTLE_MS * SAMPLES_PER_MS)
+
+
+Probabilities: TypeAlias = Callable[[Sequence[Any], Sequence[Samples]], Sequence[float]]
+"""`detector.probability(window)` for each of different detectors and its next window."""
+
+
+def one_by_one(detectors: Sequence[SpeechDetector], windows: Sequence[Samples]) -> list[float]:
+    """For detectors that cannot be run together."""
+    return [detector.probability(window) for detector, window in zip(detectors, windows, strict=True)]
+
+
+class SpeechDetection:
+    """Detects speech in the windows of all lanes that came in one turn of the event loop, together.
+
+    The more calls there are, the more windows share a run of the network; a lane alone waits for nothing.
+    """
+
+    def __init__(self, probabilities: Probabilities) -> None:
+        self._probabilities = probabilities
+        self._lanes: dict[EndpointDetector, None] = {}
+
+    def soon(self, lane: EndpointDetector) -> None:
+        """Detect in the windows of `lane` after this turn of the event loop."""
+        if not self._lanes:
+            asyncio.get_running_loop().call_soon(self._run)
+        self._lanes[lane] = None
+
+    def _run(self) -> None:
+        lanes, self._lanes = list(self._lanes), {}
+        while due := [(lane, window) for lane in lanes if (window := lane.next_window()) is not None]:
+            found = self._probabilities([lane.detector for lane, _ in due], [window for _, window in due])
+            for (lane, _), probability in zip(due, found, strict=True):
+                lane.detected(probability)
+        for lane in lanes:
+            try:
+                lane.windows_done()
+            except Exception:  # the other lanes must not lose theirs
+                log.exception("segment not requested")

@@ -14,8 +14,8 @@ from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.words import join_words
-from callreel.review.live_scoring import Counts, text_score
-from callreel.store.calls import calls
+from callreel.review.live_score import Counts, text_score
+from callreel.store.calls import calls, consents
 from callreel.store.db.database import Database
 from callreel.store.transcripts import finals, live_scores, search, spilled, transcripts
 from callreel.store.transcripts.transcripts import Provenance
@@ -58,8 +58,10 @@ def put_final(
 
     The live transcript of a call that has `ended` here was stored before its spilled segments were decoded, so the last
     one of them stores it again, from `text`. Raises OutdatedTextError where that is missing or without a final that was
-    stored meanwhile.
+    stored meanwhile. A call whose recording was stopped keeps no words.
     """
+    if consents.is_stopped(conn, call_id):
+        return []
     events = []
     if finals.put(conn, call_id, final):
         events.append(LiveEvent(call_id, EventKind.FINAL, final_data(final)))

@@ -30,7 +30,13 @@ from callreel.domain.errors import EngineError, StoreError
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.transcript import Final, Segment, Word
-from callreel.live.endpointing import EndpointDetector, NoTranscript
+from callreel.live.endpointing import (
+    EndpointDetector,
+    NoTranscript,
+    Probabilities,
+    SpeechDetection,
+    one_by_one,
+)
 from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
 from callreel.live.transcript import (
@@ -41,7 +47,7 @@ from callreel.live.transcript import (
     put_final,
     put_live_transcript,
 )
-from callreel.review.live_scoring import save_delivery
+from callreel.review.live_score import save_delivery
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.store.db.write_retry import SHUT_DOWN_S, retry_in_thread, retry_until_stored
@@ -87,13 +93,16 @@ class _CallProgress:
 
 @dataclass(frozen=True, slots=True)
 class LiveOptions:
-    """`enabled` False: calls are only recorded, nothing is detected or decoded live. `watches` look for phrases in the words."""
+    """`enabled` False: calls are only recorded, nothing is detected or decoded live. `watches` look for phrases in the words.
+    `probabilities` runs detectors of several lanes together.
+    """
 
     workers: int
     new_detector: Callable[[], SpeechDetector]
     segmenter: SegmenterOptions
     enabled: bool = True
     watches: Sequence[PhraseWatch[Any]] = ()
+    probabilities: Probabilities = one_by_one
 
 
 class LiveTranscription:
@@ -118,6 +127,7 @@ class LiveTranscription:
         self._spill = spill
         self._options = options
         self._queue = DecodeQueue(options.workers)
+        self._detection = SpeechDetection(options.probabilities)
         self._wake = asyncio.Event()
         self._calls: dict[CallId, _CallProgress] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -226,6 +236,7 @@ class LiveTranscription:
             request,
             first_number,
             dropped,
+            self._detection,
         )
 
     def _offer(self, job: Job) -> None:

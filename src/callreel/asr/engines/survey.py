@@ -87,7 +87,7 @@ def select(found: Sequence[Surveyed], purpose: Purpose, *, elsewhere: bool, name
     """The best of `found` that is usable.
 
     One that sends audio to another machine is only taken with `elsewhere`, and a model that has to be fetched only with
-    `named`: somebody named it, so its download is no surprise. Raises EngineError when nothing is left.
+    `named`: somebody named it, so its download is expected. Raises EngineError when nothing is left.
     """
     by_name = {one.name: one for one in found}
     passed: dict[str, str] = {}

@@ -124,7 +124,7 @@ def _sounds(text: str) -> float:
 
 
 def _levels_db(samples: Samples) -> Floats:
-    """The level of each 10 ms, over three of them."""
+    """The level of every 10 ms, averaged over three of them."""
     step = _STEP_MS * ASR_SAMPLES_PER_MS
     blocks = samples[: samples.size // step * step].astype(np.float32).reshape(-1, step)
     levels = 10 * np.log10(np.mean(blocks**2, axis=1) + 1)

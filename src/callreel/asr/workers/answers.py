@@ -82,7 +82,7 @@ def _marked(phrase: Sequence[RecognizedWord]) -> list[RecognizedWord]:
 
 
 def _printable(text: object) -> str:
-    """One line without control characters and lone surrogates; empty for what is no text."""
+    """One line without control characters and lone surrogates; empty if it is not text."""
     if not isinstance(text, str):
         return ""
     return " ".join("".join(c if c.isprintable() or c in _JOINERS else " " for c in text).split())

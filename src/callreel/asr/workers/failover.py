@@ -1,6 +1,6 @@
 """Two engines as one: when the first fails, the second takes over until the first works again.
 
-A decorator around two `RemoteEngine`s; the second is started when it is needed. A job at which the first fails goes to the
+A decorator around two `WorkerEngine`s; the second is started when it is needed. A job at which the first fails goes to the
 second at once, so no segment is lost; after two failures in a row all jobs do. The first is then probed in the background,
 after waits that double from 15 s to 5 minutes (`runtime/retry`), and takes over again when it answers. Results of the second name it
 (`Transcription.fallback_engine`).
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from itertools import count
 
-from callreel.asr.engine import Capabilities, RemoteEngine, Transcription
+from callreel.asr.engine import Capabilities, Transcription, WorkerEngine
 from callreel.asr.languages import LanguageError
 from callreel.asr.workers.model_check import noise
 from callreel.audio.samples import Samples
@@ -25,20 +25,20 @@ BACKOFF = Backoff(first_s=15.0, longest_s=300.0)
 
 
 class FailoverEngine:
-    """A `RemoteEngine`. `first` and `second` make engines that are not started: one that failed to cannot be reused."""
+    """A `WorkerEngine`. `first` and `second` make engines that are not started: one that failed to cannot be reused."""
 
     def __init__(
         self,
-        first: Callable[[], RemoteEngine],
-        second: Callable[[], RemoteEngine],
+        first: Callable[[], WorkerEngine],
+        second: Callable[[], WorkerEngine],
         *,
         backoff: Backoff = BACKOFF,
     ) -> None:
         self._new_first = first
         self._new_second = second
         self._backoff = backoff
-        self._first: RemoteEngine | None = None
-        self._second: RemoteEngine | None = None
+        self._first: WorkerEngine | None = None
+        self._second: WorkerEngine | None = None
         self._failures = 0
         self._starting = asyncio.Lock()
         self._recovery: asyncio.Task[None] | None = None
@@ -103,11 +103,11 @@ class FailoverEngine:
             await engine.close()
 
     @property
-    def _engines(self) -> list[RemoteEngine]:
+    def _engines(self) -> list[WorkerEngine]:
         return [engine for engine in (self._first, self._second) if engine is not None]
 
     @property
-    def _current(self) -> RemoteEngine:
+    def _current(self) -> WorkerEngine:
         engine = self._second if self.failure else self._first
         if engine is None:
             raise RuntimeError("the engine has not been started")
@@ -129,7 +129,7 @@ class FailoverEngine:
         log.error("fallback engine active engine=%s reason=%s", second.capabilities.name, reason)
         self._recovery = asyncio.create_task(self._recover(), name="engine-recovery")
 
-    async def _fallback(self) -> RemoteEngine:
+    async def _fallback(self) -> WorkerEngine:
         async with self._starting:
             if self._second is None:
                 self._second = await _started(self._new_second)
@@ -160,7 +160,7 @@ class FailoverEngine:
         log.warning("engine recovered engine=%s", engine.capabilities.name)
 
 
-async def _started(new: Callable[[], RemoteEngine]) -> RemoteEngine:
+async def _started(new: Callable[[], WorkerEngine]) -> WorkerEngine:
     engine = new()
     await engine.start()
     return engine

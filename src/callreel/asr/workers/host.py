@@ -156,7 +156,7 @@ class _Slot:
 
 
 class EngineHost:
-    """A `RemoteEngine`: `workers` processes, each with the chosen engine loaded.
+    """A `WorkerEngine`: `workers` processes, each with the chosen engine loaded.
 
     A job whose process does not answer within `job_timeout_s` for each segment, or dies, is given to a fresh process once.
     """

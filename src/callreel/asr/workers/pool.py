@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from callreel.asr.engine import Capabilities, RemoteEngine, Transcription
+from callreel.asr.engine import Capabilities, Transcription, WorkerEngine
 from callreel.audio.samples import Samples
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _CHECK_S = 20.0
 class StartedEngine:
     """A running engine. `capabilities` and `reason` are those of the selected engine, also while its fallback decodes."""
 
-    host: RemoteEngine
+    host: WorkerEngine
     capabilities: Capabilities
     reason: str
 
@@ -55,7 +55,7 @@ class EnginePool:
     async def decode(
         self, name: str, segments: Sequence[Samples], *, language: str = ""
     ) -> list[Transcription]:
-        """As `RemoteEngine.decode`."""
+        """As `WorkerEngine.decode`."""
         pooled = await self._get(name)
         pooled.jobs += 1
         try:
