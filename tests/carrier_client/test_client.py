@@ -1,6 +1,5 @@
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,12 +40,6 @@ def recording_wav(duration_ms: int = 500) -> bytes:
 
 
 WAV = recording_wav()
-
-
-@pytest.fixture
-def server() -> Iterator[RestServer]:
-    with rest_server() as running:
-        yield running
 
 
 @pytest.fixture

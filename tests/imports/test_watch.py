@@ -1,6 +1,7 @@
 """A watched folder: files are imported once they have stopped changing."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ def results(found: list[Outcome]) -> list[tuple[str, Result]]:
 
 
 def test_file_is_imported_once_it_has_stopped_changing(installation: Installation, tmp_path: Path) -> None:
-    watch = FolderWatch(importer(installation, tmp_path), None)
+    watch = FolderWatch(importer(installation, tmp_path), None, installation.clock)
     whole = write_sound(tmp_path / "ready/one.wav").read_bytes()
     growing = tmp_path / "growing.wav"
     for size in (9_000, 20_000):
@@ -34,30 +35,40 @@ def test_file_is_imported_once_it_has_stopped_changing(installation: Installatio
 
 
 def test_failed_file_is_tried_again_when_it_changes(installation: Installation, tmp_path: Path) -> None:
-    watch = FolderWatch(importer(installation, tmp_path), None)
+    watch = FolderWatch(importer(installation, tmp_path), None, installation.clock)
     (tmp_path / "one.wav").write_bytes(b"RIFF")
     assert [results(list(watch.look())) for _ in range(3)] == [[], [("one.wav", Result.FAILED)], []]
     write_sound(tmp_path / "one.wav")
     assert [results(list(watch.look())) for _ in range(2)] == [[], [("one.wav", Result.IMPORTED)]]
 
 
-def test_passing_failure_is_reported_once_and_tried_again(
+def test_passing_failure_is_reported_once_and_tried_again_with_backoff(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    attempts_s: list[float] = []
+
     def full(*args: object) -> BlobInfo:
+        attempts_s.append(installation.clock.monotonic_s())
         raise StoreError("No space left on device")
 
-    watch = FolderWatch(importer(installation, tmp_path), None)
+    watch = FolderWatch(importer(installation, tmp_path), None, installation.clock)
     write_sound(tmp_path / "one.wav")
     with monkeypatch.context() as filled:
         filled.setattr(sound_conversion, "store", full)
         assert [results(list(watch.look())) for _ in range(3)] == [[], [("one.wav", Result.FAILED)], []]
+        assert len(attempts_s) == 1
+        for _look in range(600):
+            installation.clock.step(1.0)
+            assert list(watch.look()) == []
+        waits_s = [after - before for before, after in pairwise(attempts_s)]
+        assert 7 <= len(waits_s) <= 10 and max(waits_s) <= 300 < 4 * waits_s[-1] and waits_s[0] <= 2
+    installation.clock.step(300)
     assert [results(list(watch.look())) for _ in range(2)] == [[("one.wav", Result.IMPORTED)], []]
 
 
 def test_corrected_row_is_tried_again(installation: Installation, tmp_path: Path) -> None:
     table = tmp_path / "calls.csv"
-    watch = FolderWatch(importer(installation, tmp_path), table)
+    watch = FolderWatch(importer(installation, tmp_path), table, installation.clock)
     write_sound(tmp_path / "one.wav")
     table.write_text("file,party\none.wav,agent\n")
     assert [results(list(watch.look())) for _ in range(2)] == [[], [("one.wav", Result.FAILED)]]
@@ -69,7 +80,7 @@ def test_name_that_is_no_text_does_not_end_the_watch(installation: Installation,
     table = tmp_path / "calls.json"
     write_sound(tmp_path / "one.wav")
     table.write_text('[{"file": "\\ud800.wav"}, {"file": "one.wav"}]')
-    watch = FolderWatch(importer(installation, tmp_path), table)
+    watch = FolderWatch(importer(installation, tmp_path), table, installation.clock)
     assert list(watch.look()) == []
     assert [one.result for one in watch.look()] == [Result.FAILED, Result.IMPORTED]
 
@@ -78,7 +89,7 @@ def test_metadata_is_read_again_and_rows_wait_for_their_file(
     installation: Installation, tmp_path: Path
 ) -> None:
     table = tmp_path / "calls.csv"
-    watch = FolderWatch(importer(installation, tmp_path), table)
+    watch = FolderWatch(importer(installation, tmp_path), table, installation.clock)
     table.write_text("fi")
     assert [results(list(watch.look())) for _ in range(2)] == [[("calls.csv", Result.FAILED)], []]
     table.write_text("file,agent\none.wav,maria\n../two.wav,ada\n")

@@ -11,8 +11,8 @@ from twilio.rest import Client
 from callreel.domain.call import Direction
 from callreel.simulator.carrier import SimulatedCarrier
 from tests.simulator.calling import carrier_for, script
+from tests.simulator.official_client import LocalHttpClient
 from tests.simulator.receiver import receiving
-from tests.simulator.test_official_library import LocalHttpClient, in_thread
 
 NUMBERS = ("+12025550123", "+14155550199")
 URLS: dict[str, Any] = {
@@ -99,8 +99,8 @@ def use_apps_and_numbers(carrier: SimulatedCarrier) -> None:
 
 async def test_configuration_is_read_and_changed_by_the_official_library() -> None:
     async with receiving() as got, carrier_for(got, application_sid="", numbers=NUMBERS) as carrier:
-        await in_thread(use_account_and_keys, carrier)
-        await in_thread(use_apps_and_numbers, carrier)
+        await asyncio.to_thread(use_account_and_keys, carrier)
+        await asyncio.to_thread(use_apps_and_numbers, carrier)
 
 
 async def test_subaccount_shows_no_balance() -> None:

@@ -1,6 +1,7 @@
 """Call time follows an absolute schedule."""
 
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from types import SimpleNamespace
 
 import pytest
@@ -40,6 +41,29 @@ async def test_time_that_is_sped_up_stands_still_while_the_application_works(
     assert now_s == pytest.approx(103.1) and clock.now_ms() == pytest.approx(6000), (
         "it waited until time continued"
     )
+
+
+async def test_wait_for_an_event_ends_only_when_time_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, waits = 100.0, ExitStack()
+
+    @asynccontextmanager
+    async def timeout(seconds: float) -> AsyncIterator[None]:
+        nonlocal now_s
+        now_s += seconds
+        if now_s > 100.2:
+            waits.close()
+        yield
+
+    async def never() -> None:
+        raise TimeoutError
+
+    loop = SimpleNamespace(time=lambda: now_s)
+    fake = SimpleNamespace(get_running_loop=lambda: loop, timeout=timeout)
+    monkeypatch.setattr(clock_module, "asyncio", fake)
+    clock = CallClock(10.0)
+    waits.enter_context(clock.at_normal_speed())
+    assert await clock.is_reached_before(500, never)
+    assert now_s > 100.2 and clock.now_ms() == pytest.approx(500)
 
 
 async def test_frames_are_paced_without_drift(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,32 +1,16 @@
 """The official `twilio` library against the simulated carrier: every call of it that Callreel or its users need."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from requests import Session
 from twilio.base.exceptions import TwilioRestException
-from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
 from callreel.simulator.carrier import SimulatedCarrier
 from tests.simulator.calling import running_call
+from tests.simulator.official_client import LocalHttpClient
 from tests.simulator.receiver import Receiver
-
-
-class LocalHttpClient(TwilioHttpClient):  # type: ignore[misc]  # the library has no types
-    """Sends the library's requests to the simulated carrier instead of api.twilio.com."""
-
-    def __init__(self, api_url: str) -> None:
-        super().__init__(timeout=10)
-        self._api_url = api_url
-        self.session = Session()
-        self.session.trust_env = False
-
-    def request(self, method: str, url: str, *arguments: Any, **options: Any) -> Any:
-        local = url.replace("https://api.twilio.com", self._api_url)
-        return super().request(method, local, *arguments, **options)
 
 
 def client_of(carrier: SimulatedCarrier) -> Any:
@@ -106,22 +90,17 @@ def use_conference(client: Any, call_sid: str) -> None:
     assert (missing.value.status, missing.value.code) == (404, 20404)
 
 
-async def in_thread(work: Callable[..., None], *arguments: Any) -> None:
-    """The library blocks, and the carrier serves it from this event loop."""
-    await asyncio.to_thread(work, *arguments)
-
-
 async def test_surface_of_the_official_library() -> None:
     async with running_call() as call:
         client = client_of(call.carrier)
-        await in_thread(use_running_call, client, call.sid, call.receiver)
+        await asyncio.to_thread(use_running_call, client, call.sid, call.receiver)
         assert (await call.placing).status == "completed"
         reported = [form["RecordingStatus"] for form in call.receiver.forms("/second")]
         assert reported == ["in-progress", "completed"]
-        await in_thread(use_finished_call, client, call.sid)
+        await asyncio.to_thread(use_finished_call, client, call.sid)
 
 
 async def test_conferences_are_read_by_the_official_library() -> None:
     async with running_call() as call:
-        await in_thread(use_conference, client_of(call.carrier), call.sid)
+        await asyncio.to_thread(use_conference, client_of(call.carrier), call.sid)
         assert (await call.placing).status == "completed"

@@ -32,6 +32,7 @@ from callreel.simulator.scenario import CallOutcome, Technician
 from tests.simulator.browser_client import best_lag, hang_up_by_rest, newest_parent, outcome_of, token_for
 from tests.simulator.calling import carrier_for, voice
 from tests.simulator.receiver import receiving
+from tests.web.chromium import CHROMIUM, need_chromium
 
 SDK = "@twilio/voice-sdk@2.18.5"
 PAGE = Path(__file__).with_name("voice_sdk_page.html")
@@ -44,12 +45,6 @@ def unavailable(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> str:
-    found = os.environ.get("CALLREEL_TEST_CHROMIUM") or shutil.which("chromium")
-    return found or unavailable("no Chromium: install Debian's package or set CALLREEL_TEST_CHROMIUM")
 
 
 @pytest.fixture(scope="module")
@@ -128,12 +123,12 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def browser_page(chromium: str, folder: Path, origin: str, requested: list[str]) -> AsyncIterator[Page]:
+async def browser_page(folder: Path, origin: str, requested: list[str]) -> AsyncIterator[Page]:
     """The test's page, open. `requested` gets the host of every request."""
     async with async_playwright() as playwright:
         context = await playwright.chromium.launch_persistent_context(
             folder / "profile",
-            executable_path=chromium,
+            executable_path=CHROMIUM,
             headless=True,
             args=[
                 "--no-sandbox",
@@ -215,7 +210,8 @@ async def decline(page: Page, carrier: SimulatedCarrier) -> CallOutcome:
 
 @pytest.mark.browser
 @pytest.mark.slow
-async def test_unmodified_sdk_places_and_receives_calls(chromium: str, sdk: str, tmp_path: Path) -> None:
+async def test_unmodified_sdk_places_and_receives_calls(sdk: str, tmp_path: Path) -> None:
+    need_chromium()
     said, line = speech(41, 1600), speech(42, 1500)
     lines = np.concatenate([line, np.zeros(8000, np.int16)] * 8)  # more than the call has time for
     write_microphone(tmp_path / "microphone.wav", said)
@@ -229,7 +225,7 @@ async def test_unmodified_sdk_places_and_receives_calls(chromium: str, sdk: str,
         async with (
             receiving() as got,
             carrier_for(got, signalling=True, technician=technician, recording_delay_s=0.1) as carrier,
-            browser_page(chromium, tmp_path, origin, requested) as page,
+            browser_page(tmp_path, origin, requested) as page,
         ):
             options = {
                 "chunderw": carrier.signal_host,

@@ -12,7 +12,7 @@ import httpx2
 from twilio.rest.api.v2010.account.application import ApplicationInstance
 from twilio.rest.api.v2010.account.incoming_phone_number import IncomingPhoneNumberInstance
 
-from callreel.carrier_client.rest import CarrierAccess, account_of, deleted, http_client, readable
+from callreel.carrier_client.rest import CarrierAccess, account_of, carrier_errors, deleted, http_client
 from callreel.domain.errors import CarrierError
 
 
@@ -81,13 +81,13 @@ class CarrierAccount:
 
     def state(self) -> AccountState:
         """Needs the auth token."""
-        with readable("a query for the account"):
+        with carrier_errors("a query for the account"):
             found = self._account.fetch()
             return AccountState(str(found.status), str(found.type))
 
     def balance(self) -> tuple[Decimal, str] | None:
         """Amount and currency; None if the carrier does not show it, as for a subaccount."""
-        with readable("a query for the balance"):
+        with carrier_errors("a query for the balance"):
             try:
                 found = self._account.balance.fetch()
                 return Decimal(str(found.balance)), str(found.currency)
@@ -100,26 +100,26 @@ class CarrierAccount:
 
     def numbers(self) -> list[OwnedNumber]:
         """Sorted by number."""
-        with readable("a list of phone numbers"):
+        with carrier_errors("a list of phone numbers"):
             listed = self._account.incoming_phone_numbers.list(page_size=1000)
             return sorted(map(_number, listed), key=lambda number: number.phone_number)
 
     def update_number(self, sid: str, urls: VoiceUrls) -> None:
-        with readable("a change of a phone number"):
+        with carrier_errors("a change of a phone number"):
             self._account.incoming_phone_numbers(sid).update(**asdict(urls))
 
     def apps(self) -> list[TwimlApp]:
-        with readable("a list of TwiML apps"):
+        with carrier_errors("a list of TwiML apps"):
             return [_app(found) for found in self._account.applications.list(page_size=1000)]
 
     def create_app(self, friendly_name: str, urls: VoiceUrls) -> str:
         """The SID of the new app."""
-        with readable("a request for a TwiML app"):
+        with carrier_errors("a request for a TwiML app"):
             created = self._account.applications.create(friendly_name=friendly_name, **_app_values(urls))
             return str(created.sid)
 
     def update_app(self, sid: str, urls: VoiceUrls) -> None:
-        with readable("a change of a TwiML app"):
+        with carrier_errors("a change of a TwiML app"):
             self._account.applications(sid).update(**_app_values(urls))
 
     def delete_app(self, sid: str) -> bool:
@@ -128,7 +128,7 @@ class CarrierAccount:
 
     def create_key(self, friendly_name: str) -> NewKey:
         """A standard API key. Needs the auth token."""
-        with readable("a request for an API key"):
+        with carrier_errors("a request for an API key"):
             created = self._account.new_keys.create(friendly_name=friendly_name)
             return NewKey(str(created.sid), str(created.secret))
 

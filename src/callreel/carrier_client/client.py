@@ -8,7 +8,7 @@ and its header are correct.
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, BinaryIO, TypeVar
 
@@ -21,9 +21,9 @@ from callreel.audio import wav
 from callreel.carrier_client.rest import (
     CarrierAccess,
     account_of,
+    carrier_errors,
     deleted,
     http_client,
-    readable,
     refusal,
 )
 from callreel.domain.errors import CarrierError
@@ -31,10 +31,17 @@ from callreel.domain.ids import LegSid, RecordingSid
 from callreel.runtime.outgoing import AddressRefusedError
 from callreel.store.files.part_file import PartFile
 from callreel.twilio.rest_resources import CallResource, RecordingResource
-from callreel.twilio.webhooks import TERMINAL
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What the carrier still had of a recording: the recording itself, and how many transcriptions of it."""
+
+    recording: bool
+    transcriptions: int
 
 
 class CarrierRecordings:
@@ -57,62 +64,53 @@ class CarrierRecordings:
 
     def of_leg(self, leg_sid: LegSid) -> list[RecordingResource]:
         """All recordings that the carrier lists for a call's parent leg."""
-        with readable("a list of recordings"):
+        with carrier_errors("a list of recordings"):
             return list(_listed(self._account.recordings.page(call_sid=leg_sid, page_size=100)))
 
     def since(self, day: date) -> Iterator[RecordingResource]:
         """All recordings of the account that began on `day` (UTC) or later, newest first."""
-        with readable("a list of recordings"):
+        with carrier_errors("a list of recordings"):
             # As text: the library would convert a date to a time, which the API's filter by day does not support.
             first = self._account.recordings.page(date_created_after=day.isoformat(), page_size=1000)
             yield from _listed(first)
 
     def of_day(self, day: date) -> list[RecordingResource]:
         """All recordings of the account that were created on `day` (UTC), newest first."""
-        with readable("a list of recordings"):
+        with carrier_errors("a list of recordings"):
             return list(_listed(self._account.recordings.page(date_created=day.isoformat(), page_size=1000)))
 
     def legs_of_day(self, day: date) -> list[CallResource]:
         """All legs of the account that started on `day` (UTC), newest first."""
-        with readable("a list of calls"):
+        with carrier_errors("a list of calls"):
             return list(_listed_legs(self._account.calls.page(start_time=day.isoformat(), page_size=1000)))
 
     def leg(self, leg_sid: LegSid) -> CallResource | None:
         """One leg; None if the carrier does not know it any more."""
-        with readable("a query for a call"):
-            found = self._call(leg_sid)
-            return None if found is None else _leg(found)
+        with carrier_errors("a query for a call"):
+            try:
+                return _leg(self._account.calls(leg_sid).fetch())
+            except CarrierError as error:
+                if error.status == 404:
+                    return None
+                raise
 
     def children(self, leg_sid: LegSid) -> list[CallResource]:
         """The legs that a parent leg dialled, newest first."""
-        with readable("a list of calls"):
+        with carrier_errors("a list of calls"):
             return list(_listed_legs(self._account.calls.page(parent_call_sid=leg_sid, page_size=100)))
-
-    def is_over(self, leg_sid: LegSid) -> bool:
-        """Whether a leg has ended, or is unknown to the carrier."""
-        with readable("a query for a call"):
-            found = self._call(leg_sid)
-            return found is None or str(found.status) in TERMINAL
-
-    def _call(self, leg_sid: LegSid) -> CallInstance | None:
-        """The library's call; None if the carrier does not know it any more."""
-        try:
-            return self._account.calls(leg_sid).fetch()
-        except CarrierError as error:
-            if error.status == 404:
-                return None
-            raise
 
     def delete(self, sid: RecordingSid) -> bool:
         """Delete the carrier's copy; False when it was deleted already."""
         return deleted(self._account.recordings(sid).delete)
 
-    def delete_transcriptions(self, sid: RecordingSid) -> int:
-        """Delete the carrier's own transcriptions of a recording; returns how many there were.
+    def erase(self, sid: RecordingSid) -> Erased:
+        """Delete the carrier's copy, and before it the carrier's own transcriptions of it."""
+        transcriptions = self._delete_transcriptions(sid)
+        return Erased(self.delete(sid), transcriptions)
 
-        They are separate resources (`Recordings/{RE…}/Transcriptions/{TR…}`), which remain when the recording is deleted.
-        """
-        with readable("a list of transcriptions"):
+    def _delete_transcriptions(self, sid: RecordingSid) -> int:
+        """They are separate resources (`Recordings/{RE…}/Transcriptions/{TR…}`), which remain when the recording is deleted."""
+        with carrier_errors("a list of transcriptions"):
             try:
                 found = [
                     text.sid for text in self._account.recordings(sid).transcriptions.list(page_size=1000)
@@ -125,18 +123,25 @@ class CarrierRecordings:
 
     def start_stream(self, leg_sid: LegSid, **options: str) -> None:
         """Start a media stream of a live leg; `options` as the carrier's library names them."""
-        with readable("a request for a stream"):
+        with carrier_errors("a request for a stream"):
             self._account.calls(leg_sid).streams.create(**options)
 
     def set_paused(self, leg_sid: LegSid, sid: str, *, paused: bool) -> None:
         """Pause a running recording, so that it records silence and keeps its length, or resume it."""
         status = {"status": "paused", "pause_behavior": "silence"} if paused else {"status": "in-progress"}
-        with readable("a request to pause a recording" if paused else "a request to resume a recording"):
+        with carrier_errors(
+            "a request to pause a recording" if paused else "a request to resume a recording"
+        ):
             self._account.calls(leg_sid).recordings(sid).update(**status)
+
+    def stop_recording(self, leg_sid: LegSid, sid: str) -> None:
+        """End a running recording for good."""
+        with carrier_errors("a request to stop a recording"):
+            self._account.calls(leg_sid).recordings(sid).update(status="stopped")
 
     def start_recording(self, leg_sid: LegSid, **options: str | list[str]) -> None:
         """Start a recording of a live leg, or keep the one that was started so; `options` as for `start_stream`."""
-        with readable("a request for a recording"):
+        with carrier_errors("a request for a recording"):
             self._account.calls(leg_sid).recordings.create(**options)
 
     def download(self, sid: RecordingSid, part: PartFile) -> wav.WavInfo:

@@ -18,7 +18,7 @@ from twilio.rest import Client
 from twilio.rest.api.v2010.account import AccountContext
 
 from callreel.domain.errors import CarrierError
-from callreel.runtime.outgoing import redirects_guarded
+from callreel.runtime.outgoing import redirects_guarded, tls_context
 from callreel.runtime.retry import requested_wait_s
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,7 @@ def http_client(access: CarrierAccess, transport: httpx2.BaseTransport | None = 
         timeout=access.timeout_s,
         follow_redirects=True,  # the client drops our credentials when a redirect leaves the host
         transport=redirects_guarded(access.api_url, transport),
+        verify=tls_context(),
     )
 
 
@@ -95,7 +96,7 @@ class _Http(HttpClient):  # type: ignore[misc]
 
 
 @contextmanager
-def readable(what: str) -> Iterator[None]:
+def carrier_errors(what: str) -> Iterator[None]:
     """Raise responses that the library cannot parse as CarrierError, and add the request to error responses."""
     try:
         yield
@@ -118,7 +119,7 @@ def readable(what: str) -> Iterator[None]:
 
 def deleted(delete: Callable[[], bool]) -> bool:
     """Whether there was something to delete."""
-    with readable("a deletion"):
+    with carrier_errors("a deletion"):
         try:
             delete()
         except CarrierError as error:

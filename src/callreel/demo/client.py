@@ -9,6 +9,7 @@ import httpx2
 
 from callreel.demo.event_stream import ServerEvent, events
 from callreel.domain.errors import CallreelError
+from callreel.runtime.outgoing import tls_context
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.1
@@ -23,7 +24,9 @@ class Client:
     """Client of one server; an asynchronous context manager."""
 
     def __init__(self, base_url: str) -> None:
-        self._http = httpx2.AsyncClient(base_url=base_url, timeout=_TIMEOUT_S, trust_env=False)
+        self._http = httpx2.AsyncClient(
+            base_url=base_url, timeout=_TIMEOUT_S, trust_env=False, verify=tls_context()
+        )
         self._base_url = base_url
 
     async def __aenter__(self) -> "Client":

@@ -12,7 +12,6 @@ import logging
 import random
 import secrets
 import socket
-import ssl
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ from callreel.audio.samples import Samples
 from callreel.domain.call import Direction, Role
 from callreel.domain.errors import SettingsError
 from callreel.runtime.loopback import is_loopback
+from callreel.runtime.outgoing import tls_context
 from callreel.simulator.account import Account, Sids
 from callreel.simulator.calls.context import CarrierServices
 from callreel.simulator.calls.placed_call import PlacedCall, VoiceApplication
@@ -176,7 +176,7 @@ class SimulatedCarrier:
             )
         )
         self._serving = asyncio.create_task(self._server.serve([listener]), name="simulated carrier REST")
-        self._client = httpx2.AsyncClient(verify=_tls(), trust_env=False, follow_redirects=False)
+        self._client = httpx2.AsyncClient(verify=tls_context(), trust_env=False, follow_redirects=False)
         self._switchboard = Switchboard(
             self._place_browser_call,
             lambda: sids.new("CA"),
@@ -230,26 +230,19 @@ class SimulatedCarrier:
         self._start(call.run())
         return leg
 
-    async def ring_client(
-        self,
-        identity: str,
-        from_number: str,
-        voice: Samples | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-    ) -> CallOutcome:
+    async def ring_client(self, identity: str, from_number: str) -> CallOutcome:
         """Place a call from `from_number` to our number; the application should dial client `identity`.
 
-        Its browser rings and can accept, decline or do nothing; then `voice` [n] (None: the technician's) talks with it.
+        Its browser rings and can accept, decline or do nothing; then the technician's voice talks with it.
         Raises SettingsError if no browser of that identity is registered.
         """
         if not self._config.signalling or not self._switchboard.is_registered(identity):
             raise SettingsError("no browser of that identity is registered")
-        given = {} if voice is None else {"technician_voice": voice}
         script = self._script(
             direction=Direction.INCOMING, agent_identity=identity, number=from_number, ring_s=2.0, answer=True,
-            live=True, **given,
+            live=True,
         )  # fmt: skip
-        return await self.place(script, on_progress)
+        return await self.place(script)
 
     def _script(self, **values: Any) -> CallScript:
         """A call with the current technician; `values` are further fields."""
@@ -347,12 +340,6 @@ def _ignore(progress: Progress) -> None:
 def _shipped_technician() -> Samples:
     """Read once, since reading takes milliseconds that active calls need."""
     return load_voice(shipped_voice(Role.TECHNICIAN))
-
-
-@functools.cache
-def _tls() -> ssl.SSLContext:
-    """Created once, since reading the certificates takes 25 ms."""
-    return httpx2.create_ssl_context()
 
 
 class _Server(uvicorn.Server):

@@ -6,7 +6,7 @@ busy the machine is, and a backlog is sent at once.
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -62,6 +62,17 @@ class CallClock:
         await asyncio.sleep(max(0.0, self.seconds_until(position_ms)))
         while (left_s := self.seconds_until(position_ms)) > _RESOLUTION_S:  # noqa: ASYNC110  # time stood still
             await asyncio.sleep(left_s)
+
+    async def is_reached_before(self, position_ms: float, happens: Callable[[], Awaitable[object]]) -> bool:
+        """Wait for `position_ms`, or until `happens()` returns; False if that comes first."""
+        while True:
+            try:
+                async with asyncio.timeout(max(0.0, self.seconds_until(position_ms))):
+                    await happens()
+                return False
+            except TimeoutError:
+                if self.seconds_until(position_ms) <= _RESOLUTION_S:
+                    return True  # otherwise time stood still
 
     def seconds_until(self, position_ms: float) -> float:
         """Wall-clock seconds until then, negative once it has passed."""

@@ -19,7 +19,7 @@ class CallScript:
     `live`: the agent is a person at a browser. Then `agent_voice` is unused, the technician's lines wait for the person's
     pauses, and the call ends when one of them hangs up. Its speed is 1.
 
-    `keys` are the DTMF digits that the caller presses on a bidirectional stream, one a second.
+    `keys` are the DTMF digits that the caller presses on a bidirectional stream, one per second.
 
     `number` is the technician's, `our_number` is called on an incoming call. `parameters` are those of the page's
     `Device.connect` except `To`. `hang_up_at_s` counts from the start of the TwiML; None: half a second after the longer

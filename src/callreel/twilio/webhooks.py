@@ -241,7 +241,7 @@ def _sid(form: Mapping[str, str], name: str) -> str:
 
 
 def _number(form: Mapping[str, str], name: str) -> int | None:
-    """A number, or None if missing or invalid, since that is no reason to reject a callback."""
+    """A number, or None if missing or invalid, since that is not a reason to reject a callback."""
     value = form.get(name, "")
     return int(value) if value.isdecimal() and len(value) <= 9 else None
 

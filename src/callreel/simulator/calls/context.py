@@ -110,12 +110,8 @@ class CallContext:
         if event.is_set():
             return False
         next_ms = position_ms if self.ends_ms is None else min(position_ms, self.ends_ms)
-        try:
-            async with asyncio.timeout(max(0.0, self.clock.seconds_until(next_ms))):
-                await event.wait()
+        if not await self.clock.is_reached_before(next_ms, event.wait):
             return False
-        except TimeoutError:
-            pass
         if self.ends_ms is not None and self.ends_ms < position_ms:
             self.end(self.ends_ms)
         return not event.is_set()
@@ -166,10 +162,7 @@ class CallContext:
             self._limit = self.spawn(self._end_at(limit_ms))
 
     async def _end_at(self, at_ms: int) -> None:
-        try:
-            async with asyncio.timeout(max(0.0, self.clock.seconds_until(at_ms))):
-                await self.ended.wait()
-        except TimeoutError:
+        if await self.clock.is_reached_before(at_ms, self.ended.wait):
             self.end(at_ms)
 
     async def fetch(self, url: str, form: Mapping[str, str], method: str = "POST") -> Delivery:

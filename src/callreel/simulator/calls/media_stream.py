@@ -5,7 +5,6 @@ A loopback host is connected by plain ws, since there are no certificates for it
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -139,7 +138,7 @@ class MediaStream:
             self._playback.receive(message)
 
     async def _press_keys(self) -> None:
-        """The caller presses keys: those of the script, one a second, and those at a browser."""
+        """The caller presses keys: those of the script, one per second, and those at a browser."""
         call = self._call
         if call.caller is not None:
             call.caller.on_keys = self._keys.extend
@@ -167,9 +166,8 @@ class MediaStream:
             await self._send_events(socket)
         open_s = self._call.fault("socket-open")
         if open_s is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(open_s / self._call.services.speed):
-                    await socket.wait_closed()
+            clock = self._call.clock
+            await clock.is_reached_before(clock.now_ms() + 1000 * open_s, socket.wait_closed)
             self._close_code = socket.close_code
             return
         await socket.send(self._sender.stop())

@@ -36,7 +36,7 @@ class MediaError(CallreelError):
 
 
 class MediaConnection:
-    """`next_frame` is awaited for each 20 ms of mu-law to send, and paces them. `received` gets (RTP timestamp, samples
+    """`next_frame` is awaited for every 20 ms of mu-law to send, and sets their pace. `received` gets (RTP timestamp, samples
     [n]) of each received frame, `changed` each state of the connection: connecting, connected, failed, closed."""
 
     def __init__(
