@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { scaleEnd, stacks, ticks, type Day } from "../src/dashboard/charts";
+import { axisText, scaleEnd, stacks, ticks, type Day } from "../src/dashboard/charts";
 import { summary, undoing } from "../src/list/bulk";
-import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf } from "../src/list/filters";
+import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf, toggled } from "../src/list/filters";
 import { apiError } from "../src/page/http";
 
 test("filters survive the URL, in a fixed order", () => {
@@ -15,6 +15,14 @@ test("unknown parameters are ignored", () => {
   expect(queryOf({})).toBe("");
   expect(isFiltered({})).toBe(false);
   expect(isFiltered({ notes: "1" })).toBe(true);
+});
+
+test("a facet replaces or removes its filter, also one typed into the search", () => {
+  expect(toggled({ verdict: "suspect", q: "gauge" }, "verdict", "verified")).toEqual({ verdict: "verified", q: "gauge" });
+  expect(toggled({ verdict: "suspect" }, "verdict", "")).toEqual({});
+  const q = 'left label:"data \\" request" "a label:b c" ratio:two Label:x';
+  expect(toggled({ q, label: "3" }, "label", "4")).toEqual({ q: 'left "a label:b c" ratio:two', label: "4" });
+  expect(toggled({ q }, "agent", "")).toEqual({ q });
 });
 
 test("minutes convert to seconds and back", () => {
@@ -70,4 +78,8 @@ test("a change of many calls is undone by its inverse, an assignment to each ear
 test("the outcome of a change of many calls has numbers and the first reason", () => {
   expect(summary({ changed: [{ call_id: "a", assigned_before: null }], unchanged: [], refused: {} })).toBe("1 call changed");
   expect(summary({ changed: [], unchanged: ["b"], refused: { c: "The call is held already.", d: "No." } })).toBe("0 calls changed, 1 as before, 2 refused: The call is held already.");
+});
+
+test("an axis has no needless decimal places, for which it has no room", () => {
+  expect(["100.0 MB", "2.5 GB", "0 B", "$1.00", "50"].map(axisText)).toEqual(["100 MB", "2.5 GB", "0 B", "$1.00", "50"]);
 });

@@ -7,6 +7,8 @@ export interface Consent {
   mode: string;
   may_record: boolean;
   text: string;
+  /** When a person chose during the call that it is not recorded. */
+  stopped_at: string | null;
 }
 
 export class RecordingMark extends HTMLElement {

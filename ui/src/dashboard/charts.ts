@@ -43,6 +43,11 @@ export function scaleEnd(most: number): number {
   return ([1, 2, 5, 10].find((step) => step * power >= most * 0.999999) ?? 10) * power;
 }
 
+/** The text of a value at the axis, without a needless decimal place: `100 MB`. */
+export function axisText(text: string): string {
+  return text.replace(/\.0(?= )/, "");
+}
+
 /** The grid lines of a scale from 0 to `top`: its ends and its middle, without fractions if `whole`. */
 export function ticks(top: number, whole: boolean): number[] {
   return [0, top / 2, top].filter((value) => !whole || Number.isInteger(value));

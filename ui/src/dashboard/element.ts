@@ -6,7 +6,7 @@ import { count, size } from "../page/format";
 import { errorMessage } from "../page/http";
 import { fetchPage } from "../page/refresh";
 import { localZone } from "../page/times";
-import { stacks, ticks, type Day, type DashboardData, type Series } from "./charts";
+import { axisText, stacks, ticks, type Day, type DashboardData, type Series } from "./charts";
 
 const WIDE = matchMedia("(max-width: 40rem)").matches ? 250 : 460; // the drawing scales with its card, but its text should stay readable
 const HIGH = 130;
@@ -79,7 +79,7 @@ function chart(title: string, days: readonly Day[], series: readonly Series[], f
   const drawing = svg(
     "svg.chart",
     { viewBox: `0 0 ${WIDE + EDGE.left} ${HIGH + EDGE.top + EDGE.bottom}`, role: "img", "aria-label": `${title}, ${count(days.length, "day")}: ${totals}. The table below lists each day.` },
-    ...ticks(top, series.every((one) => one.whole)).map((value) => gridLine(value / top, format(value))),
+    ...ticks(top, series.every((one) => one.whole)).map((value) => gridLine(value / top, axisText(format(value)))),
     svg("g", { transform: `translate(${EDGE.left} ${EDGE.top})` }, ...bars.map(({ key, ...box }) => svg("rect", { class: `bar ${key}`, ...box })), ...days.map((day, at) => reading(day, at, days.length, series, format))),
     ...[days[0], days.at(-1)].map((day, end) =>
       svg("text", { x: end ? WIDE + EDGE.left : EDGE.left, y: HIGH + EDGE.top + 15, "text-anchor": end ? "end" : "start" }, day?.date ?? ""),

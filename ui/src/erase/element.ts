@@ -1,7 +1,7 @@
 // <erase-progress>: updates the page of an erasure until it is complete. Without JavaScript the page reloads itself.
 
 import { fetchPage } from "../page/refresh";
-import { localizeTimes } from "../page/times";
+import { updatePart } from "../page/update";
 
 const POLL_MS = 1000;
 
@@ -23,12 +23,8 @@ export class EraseProgress extends HTMLElement {
   private async update(): Promise<void> {
     const page = await fetchPage(location.href).catch(() => null);
     const fresh = page?.querySelector("erase-progress");
-    // The form stays in place while a person uses it.
     if (fresh?.hasAttribute("data-done")) location.replace(location.href);
-    else if (fresh && !this.contains(document.activeElement)) {
-      localizeTimes(fresh);
-      this.replaceChildren(...fresh.childNodes);
-    }
+    else if (fresh) updatePart(this, fresh);
     this.schedule();
   }
 }

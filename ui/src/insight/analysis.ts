@@ -2,35 +2,24 @@
 
 import { errorMessage, send } from "../page/http";
 import { pageRefresher } from "../page/refresh";
-import { localizeTimes } from "../page/times";
 import { toast } from "../page/toast";
+import { markSent, updatePart } from "../page/update";
 
 export class CallAnalysis extends HTMLElement {
   private readonly refresh = pageRefresher((page) => {
     const fresh = page.getElementById(this.id);
-    if (!fresh || !this.isConnected) return;
-    localizeTimes(fresh);
-    const focused = document.activeElement as HTMLElement | null;
-    const item = focused?.closest<HTMLElement>("[data-item]")?.dataset.item;
-    keepOpenForms(this, fresh);
-    this.replaceWith(fresh);
-    if (focused && fresh.contains(focused)) focused.focus();
-    else if (item) fresh.querySelector<HTMLElement>(`[data-item="${CSS.escape(item)}"] button`)?.focus();
+    if (fresh && this.isConnected) updatePart(this, fresh);
   });
 
   connectedCallback(): void {
     for (const form of this.querySelectorAll<HTMLElement>("form[inert]")) form.inert = false;
-    document.addEventListener("analysis-changed", this.changed);
+    document.addEventListener("analysis-changed", this.refresh);
     this.addEventListener("submit", this.submitted);
   }
 
   disconnectedCallback(): void {
-    document.removeEventListener("analysis-changed", this.changed);
+    document.removeEventListener("analysis-changed", this.refresh);
   }
-
-  private readonly changed = (): void => {
-    if (!this.querySelector("details[open]")) this.refresh(); // else a text that is being written would be lost
-  };
 
   private readonly submitted = (event: SubmitEvent): void => {
     event.preventDefault();
@@ -52,9 +41,11 @@ export class CallAnalysis extends HTMLElement {
   }
 
   private async change(address: string, body: object, form?: HTMLElement): Promise<void> {
+    if (form) markSent(form);
     try {
       await send("PUT", address, body);
     } catch (error) {
+      if (form) markSent(form, false);
       return toast(errorMessage(error));
     }
     form?.closest("details")?.removeAttribute("open"); // its text is saved
@@ -63,18 +54,9 @@ export class CallAnalysis extends HTMLElement {
   }
 }
 
-/** Move forms that are open to what the server renders now, with the text in them, even if a later analysis has no such item. */
-function keepOpenForms(shown: HTMLElement, fresh: HTMLElement): void {
-  for (const open of shown.querySelectorAll<HTMLElement>("details[open]")) {
-    const same = fresh.querySelector(`#${CSS.escape(open.id)}`);
-    if (same) same.replaceWith(open);
-    else (fresh.querySelector("ul") ?? fresh).append(open.closest("[data-item]") ?? open);
-  }
-}
-
 function edited(form: HTMLFormElement): object {
-  const { text, role, due } = Object.fromEntries(new FormData(form)) as Record<string, string>;
-  return { text, role: role || null, due: due ?? "" };
+  const { text, role, due, sentiment } = Object.fromEntries(new FormData(form)) as Record<string, string>;
+  return { text, role: role || null, due: due ?? "", sentiment: sentiment ?? null };
 }
 
 customElements.define("call-analysis", CallAnalysis);

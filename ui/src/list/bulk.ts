@@ -155,7 +155,7 @@ export function followSelection(root: HTMLElement, rows: HTMLElement, changed: (
       draw();
     },
   });
-  new MutationObserver(follow).observe(rows, { childList: true });
+  new MutationObserver(follow).observe(rows, { childList: true, subtree: true });
   root.toggleAttribute("data-picking", true);
   follow();
 }

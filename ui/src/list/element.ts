@@ -8,10 +8,12 @@ import { debounced, merged, pageRefresher } from "../page/refresh";
 import type { ListedCall } from "../page/api_types";
 import { addShortcuts } from "../page/shortcuts";
 import { subscribe } from "../page/events";
-import { localizeTimes, localZone } from "../page/times";
+import { localZone } from "../page/times";
+import { updatePart } from "../page/update";
 import { toast } from "../page/toast";
 import { filtersOf, isFiltered, minutesOf, queryOf, secondsOf, type Filters } from "./filters";
 import { followSelection } from "./bulk";
+import { followFacets } from "./facets";
 import { callRow } from "./rows";
 import { followSaved } from "./saved";
 
@@ -25,11 +27,18 @@ interface CallPage {
   unsearchable: boolean;
 }
 
+function olderButton(before: string, filters: Filters): HTMLElement {
+  return el("p.paging", {}, el("button.button.quiet", { type: "button", "data-before": before }, filters.sort ? "More calls" : "Older calls"));
+}
+
 export class CallList extends HTMLElement {
   private clock: ReturnType<typeof setInterval> | undefined;
   private pending: AbortController | null = null;
+  /** The filters cannot be used; live events do not request them again. */
+  private refused = false;
   /** Shows or hides what saves the filters, after they changed. */
   private saved: () => void = () => undefined;
+  private facets: (filters: Filters | null) => void = () => undefined;
   private readonly refresh = pageRefresher((page) => this.replaceRows(page));
 
   connectedCallback(): void {
@@ -37,6 +46,10 @@ export class CallList extends HTMLElement {
     form.hidden = false;
     const initial = filtersOf(location.search);
     this.fill(initial);
+    this.facets = followFacets(this, form, (filters) => {
+      this.fill(filters);
+      this.changed(true);
+    });
     const typed = debounced(() => this.changed(false), DEBOUNCE_MS);
     form.addEventListener("input", typed);
     form.addEventListener("submit", (event) => {
@@ -51,15 +64,23 @@ export class CallList extends HTMLElement {
       this.fill(filtersOf(location.search));
       void this.show();
     });
+    this.rows.addEventListener("click", (event) => {
+      const button = (event.target as Element).closest<HTMLElement>("[data-before]");
+      if (button) void this.addOlder(button);
+    });
     if (isFiltered(initial)) {
       this.rows.replaceChildren(); // the server's list has all calls
       void this.show();
     }
-    const update = merged(() => (isFiltered(this.filters()) ? this.show() : this.refresh()));
+    const update = merged(() => {
+      if (!isFiltered(this.filters())) this.refresh();
+      else if (!this.refused) void this.show();
+    });
     subscribe(this.dataset.events ?? "/events?kinds=call,verdict", { call: update, verdict: update });
     this.saved = followSaved(this, () => queryOf(this.filters()));
     if ("picks" in this.dataset) followSelection(this, this.rows, update);
     this.addKeys();
+    this.updateDurations();
     this.clock = setInterval(() => this.updateDurations(), 1000);
   }
 
@@ -68,8 +89,8 @@ export class CallList extends HTMLElement {
   }
 
   /** The durations of live calls. */
-  private updateDurations(): void {
-    for (const shown of this.querySelectorAll<HTMLElement>("[data-since]")) shown.textContent = duration(Date.now() - Date.parse(shown.dataset.since!));
+  private updateDurations(rows: HTMLElement = this): void {
+    for (const shown of rows.querySelectorAll<HTMLElement>("[data-since]")) shown.textContent = duration(Date.now() - Date.parse(shown.dataset.since!));
   }
 
   private get form(): HTMLFormElement {
@@ -112,9 +133,11 @@ export class CallList extends HTMLElement {
   private async show(): Promise<void> {
     const filters = this.filters();
     this.saved();
+    this.querySelector("[data-ask]")?.setAttribute("href", `/ask${queryOf(filters)}`);
     this.pending?.abort();
     if (!isFiltered(filters)) {
       this.complain("");
+      this.facets(null);
       return this.refresh();
     }
     const pending = (this.pending = new AbortController());
@@ -123,6 +146,7 @@ export class CallList extends HTMLElement {
       if (pending.signal.aborted) return;
       this.complain("");
       this.draw(page, filters);
+      this.facets(filters);
     } catch (error) {
       if (pending.signal.aborted) return;
       if (error instanceof ApiError && error.status === 422) return this.complain(error.message);
@@ -135,6 +159,7 @@ export class CallList extends HTMLElement {
   private complain(problem: string): void {
     const line = required(this, "[data-problem]");
     if (line.textContent !== problem) line.textContent = problem;
+    this.refused = problem !== "";
     if (problem) this.announce("");
     // Messages about a filter typed into the search begin with it, in quotes.
     required(this, "[name=q]").setAttribute("aria-invalid", String(problem.startsWith("'")));
@@ -155,22 +180,18 @@ export class CallList extends HTMLElement {
       const advice = unsearchable ? "The search text has no letter or digit. Search for a word or a number." : "No matching calls. Remove a filter, or search for fewer words.";
       return this.rows.replaceChildren(el("p.card", {}, advice));
     }
-    const focused = document.activeElement?.closest(".call")?.id;
-    const list = el("ol.calls", {}, ...calls.map((call) => this.row(call)));
-    this.rows.replaceChildren(list, next_before ? this.older(list, next_before, filters) : "");
-    this.restoreFocus(focused);
+    const fresh = this.rows.cloneNode() as HTMLElement;
+    fresh.append(el("ol.calls", {}, ...calls.map((call) => this.row(call))), next_before ? olderButton(next_before, filters) : "");
+    this.update(fresh);
   }
 
-  private older(list: HTMLElement, before: string, filters: Filters): HTMLElement {
-    const button = el("button.button.quiet", { type: "button" }, filters.sort ? "More calls" : "Older calls");
-    const box = el("p.paging", {}, button);
-    button.addEventListener("click", async () => {
-      const page = await this.page(filters, before, new AbortController().signal).catch((error: unknown) => toast(errorMessage(error)));
-      if (!page) return;
-      list.append(...page.calls.map((call) => this.row(call)));
-      box.replaceWith(page.next_before ? this.older(list, page.next_before, filters) : "");
-    });
-    return box;
+  private async addOlder(button: HTMLElement): Promise<void> {
+    const filters = this.filters();
+    const before = button.dataset.before!;
+    const page = await this.page(filters, before, new AbortController().signal).catch((error: unknown) => toast(errorMessage(error)));
+    if (!page || !button.isConnected || button.dataset.before !== before) return; // the list has changed meanwhile
+    required(this.rows, "ol.calls").append(...page.calls.map((call) => this.row(call)));
+    button.parentElement?.replaceWith(page.next_before ? olderButton(page.next_before, filters) : "");
   }
 
   private row(call: ListedCall): HTMLLIElement {
@@ -180,11 +201,13 @@ export class CallList extends HTMLElement {
   private replaceRows(page: Document): void {
     const fresh = page.getElementById("calls");
     if (!fresh || isFiltered(this.filters())) return;
-    localizeTimes(fresh);
-    const focused = document.activeElement?.closest(".call")?.id;
-    this.rows.replaceChildren(...fresh.childNodes);
+    this.update(fresh);
     this.announce("");
-    this.restoreFocus(focused);
+  }
+
+  private update(rows: HTMLElement): void {
+    this.updateDurations(rows);
+    updatePart(this.rows, rows);
   }
 
   private announce(text: string): void {
@@ -192,8 +215,10 @@ export class CallList extends HTMLElement {
     if (line.textContent !== text) line.textContent = text;
   }
 
-  private restoreFocus(id: string | undefined): void {
-    if (id) document.getElementById(id)?.querySelector("a")?.focus();
+  private goToFacets(): void {
+    const panel = document.querySelector<HTMLDetailsElement>("[data-facets]:not([hidden])");
+    if (panel) panel.open = true;
+    panel?.querySelector<HTMLElement>("a, summary")?.focus();
   }
 
   private addKeys(): void {
@@ -208,6 +233,7 @@ export class CallList extends HTMLElement {
       { key: "j", label: "Next call", run: move(1) },
       { key: "k", label: "Previous call", run: move(-1) },
       { key: "f", label: "Show or hide the filters", run: () => required(this, "summary").click() },
+      { key: "n", label: "Counts of the found calls", run: () => this.goToFacets() },
       { key: "a", label: "Show all calls: clear the filters", run: () => required(this, "[data-clear]").click() },
     );
   }

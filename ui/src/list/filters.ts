@@ -1,6 +1,6 @@
 // The filters of the call list and their form in the URL. Pure.
 
-export const FILTER_NAMES = ["q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "moment", "label", "reviewed", "assigned", "min_silence_s", "min_interruptions", "min_agent_ratio", "sort"] as const;
+export const FILTER_NAMES = ["q", "from", "to", "agent", "number", "state", "direction", "verdict", "min_s", "max_s", "notes", "held", "alert", "moment", "label", "reviewed", "assigned", "min_silence_s", "min_interruptions", "min_agent_ratio", "sort"] as const;
 export type FilterName = (typeof FILTER_NAMES)[number];
 export type Filters = Partial<Record<FilterName, string>>;
 
@@ -24,6 +24,15 @@ export function queryOf(filters: Filters): string {
   }
   const text = parameters.toString();
   return text ? `?${text}` : "";
+}
+
+// As in search_filters.py: key:value or key:"some value", or else a phrase or a word.
+const TYPED = /(?<!\S)-?([a-z]+):(?:"(?:[^"\\]|\\.)*(?:"|$)|[^\s"]*)(?!\S)|"[^"]*(?:"|$)|[^\s"]+/gis;
+
+/** The filters with another value of one of them, also in place of one that was typed into the search; without it for "". */
+export function toggled(filters: Filters, name: FilterName, value: string): Filters {
+  const q = (filters.q ?? "").replace(TYPED, (piece, key: string | undefined) => (key?.toLowerCase() === name ? "" : piece));
+  return filtersOf(queryOf({ ...filters, q: q.replace(/\s+/g, " "), [name]: value }));
 }
 
 export function isFiltered(filters: Filters): boolean {

@@ -16,12 +16,16 @@ export function callRow(call: ListedCall, names: Record<Role, string>, picks = f
     el("p.when", {}, el("time", { datetime: call.created_at }, localTime(call.created_at))),
     el("p.long", {}, el("span.visually-hidden", {}, "Duration "), el("span.figure", { "data-since": call.state === "live" && (call.answered_at ?? call.created_at) }, duration(call.duration_ms))),
     el("p.state", {}, badge(call), ...retentionBadge(call)),
-    call.topic ? el("p.topic", {}, el("span.visually-hidden", {}, "Topic: "), call.topic) : null,
+    call.topic ? el("p.topic", {}, el("span.visually-hidden", {}, "Topic: "), call.topic) : firstWords(call),
     triageLine(call),
     measuresText(call.measures, names.agent) ? el("p.how", {}, measuresText(call.measures, names.agent)) : null,
     reason ? el("p.why", {}, sentence(reason.detail)) : null,
     call.hits?.length ? el("ul.hits", {}, ...call.hits.map((hit) => hitLine(call, hit, names)), more(call)) : null,
   );
+}
+
+function firstWords({ first_words }: ListedCall): HTMLElement | null {
+  return first_words ? el("p.first-words", {}, el("span.visually-hidden", {}, "First words: "), `“${first_words}”`) : null;
 }
 
 function triageLine(call: ListedCall): HTMLElement | null {

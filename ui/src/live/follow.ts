@@ -6,7 +6,8 @@ import { required } from "../page/dom";
 import { duration } from "../page/format";
 import { pageRefresher } from "../page/refresh";
 import { subscribe, type Subscription } from "../page/events";
-import { localizeTimes } from "../page/times";
+import { updatePart } from "../page/update";
+import type { CallListening } from "./listen";
 import "./pause";
 import type { RecordingPause } from "./pause";
 import type { Levels, Segment } from "./state";
@@ -19,26 +20,25 @@ export function followCall(page: HTMLElement): void {
   const transcript = page.querySelector<LiveTranscript>("live-transcript");
   let closed = page.dataset.state === "closed";
   const refresh = pageRefresher((fresh) => {
-    localizeTimes(fresh);
     const state = fresh.querySelector<HTMLElement>("[data-live-call]")?.dataset.state;
     if (state !== "live") {
       transcript?.end();
       page.querySelector("recording-pause")?.remove();
+      const listening = page.querySelector<CallListening>("call-listening");
+      if (listening && !listening.listeningTo) listening.remove();
     }
-    replacePart(document.getElementById("head"), fresh.getElementById("head"));
+    updateStored(document.getElementById("head"), fresh.getElementById("head"));
     updateColumns(page, fresh);
     updateLights(required(document, "#layers"), document.getElementById("lights"));
     closed = state === "closed";
   });
   // What is derived from the text: the rest of the page of a closed call stays, where a person may be correcting it.
   const refreshInsight = pageRefresher((fresh) => {
-    localizeTimes(fresh);
-    for (const id of ["head", "moments"]) replacePart(document.getElementById(id), fresh.getElementById(id));
+    for (const id of ["head", "moments"]) updateStored(document.getElementById(id), fresh.getElementById(id));
   });
   const addAnalysis = pageRefresher((fresh) => {
     const card = fresh.getElementById("analysis");
     if (!card || document.getElementById("analysis")) return;
-    localizeTimes(card);
     document.getElementById("final")?.before(card);
   });
   const analysed = () => {
@@ -72,6 +72,7 @@ export function followCall(page: HTMLElement): void {
     },
     consent: (consent: Consent) => {
       page.querySelector<RecordingPause>("recording-pause")?.applyConsent(consent);
+      if (consent.stopped_at) transcript?.erase();
       storedChange();
     },
     call: (data: { state?: string; roles_swapped?: boolean }) => {
@@ -81,8 +82,9 @@ export function followCall(page: HTMLElement): void {
       else if ("analysis" in data) analysed();
       else storedChange();
     },
-    transcript: ({ redacted }: { redacted?: boolean }) =>
-      redacted ? location.reload() : closed ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh(),
+    // A correction; without a revision a transcript, which may come after the verdict.
+    transcript: ({ redacted, revision }: { redacted?: boolean; revision?: number }) =>
+      redacted ? location.reload() : closed && revision !== undefined ? document.dispatchEvent(new CustomEvent("transcript-changed")) : refresh(),
   });
 }
 
@@ -106,6 +108,7 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
     pause: (pause: Pause) => pausing.apply(pause),
     consent: (consent: Consent) => {
       pausing.applyConsent(consent);
+      if (consent.stopped_at) transcript.erase();
       document.dispatchEvent(new CustomEvent("consent-changed", { detail: consent }));
     },
     call: ({ state }: { state: string }) => {
@@ -119,7 +122,7 @@ export function showLiveTranscript(callId: string, panel: HTMLElement): void {
   }));
 }
 
-// Bring both columns to what the server renders now: replace, add and remove their parts, which all have an id. The parts
+// Bring both columns to what the server renders now: update, add and remove their parts, which all have an id. The parts
 // that change on this page only, such as the live transcript and the notes, have no data-swap and stay.
 function updateColumns(page: HTMLElement, fresh: Document): void {
   const freshColumns = fresh.querySelectorAll("[data-live-call] > .column");
@@ -130,20 +133,20 @@ function updateColumns(page: HTMLElement, fresh: Document): void {
     parts.forEach((part, position) => {
       const shown = document.getElementById(part.id);
       if (!shown) column.insertBefore(part, column.children[position] ?? null);
-      else if (shown.hasAttribute("data-swap")) replacePart(shown, part);
+      else if (shown.hasAttribute("data-swap")) updateStored(shown, part);
     });
   });
 }
 
-function replacePart(shown: HTMLElement | null, fresh: HTMLElement | null): void {
-  if (!shown || !fresh || shown.isEqualNode(fresh)) return;
-  if (isPlaying(shown)) return updateLights(fresh, shown);
-  for (const open of shown.querySelectorAll<HTMLDetailsElement>("details[open][id]")) fresh.querySelector(`#${CSS.escape(open.id)}`)?.setAttribute("open", "");
-  shown.replaceWith(fresh);
+function updateStored(shown: HTMLElement | null, fresh: HTMLElement | null): void {
+  if (!shown || !fresh) return;
+  if (isInUse(shown)) return updateLights(fresh, shown);
+  updatePart(shown, fresh);
 }
 
-function isPlaying(part: HTMLElement): boolean {
-  return [...part.querySelectorAll("audio")].some((audio) => !audio.paused || audio.currentTime > 0);
+// A part stays while its audio plays or a turn in it is corrected.
+function isInUse(part: HTMLElement): boolean {
+  return [...part.querySelectorAll("audio")].some((audio) => !audio.paused || audio.currentTime > 0) || Boolean(part.querySelector(".turn :is(textarea, input)"));
 }
 
 // Copies the state of the layers' lights to where the rest must stay: beside the live words, or around a playing file.

@@ -3,7 +3,7 @@
 import type { Call, Note } from "../page/api_types";
 import { el, required } from "../page/dom";
 import { duration, fragment } from "../page/format";
-import { ApiError, errorMessage, get, send } from "../page/http";
+import { errorMessage, get, isTemporary, send } from "../page/http";
 import { currentPosition } from "../page/position";
 import { addShortcuts } from "../page/shortcuts";
 import { toast } from "../page/toast";
@@ -47,8 +47,7 @@ export class CallNotes extends HTMLElement {
       this.notes = call.notes ?? [];
       if (!this.querySelector("[data-notes] form")) this.draw(); // an open editor stays
     } catch (error) {
-      const unavailable = !(error instanceof ApiError) || error.status === 0 || error.status >= 500;
-      if (unavailable && version === this.version) setTimeout(() => version === this.version && this.isConnected && void this.load(), RETRY_MS);
+      if (isTemporary(error) && version === this.version) setTimeout(() => version === this.version && this.isConnected && void this.load(), RETRY_MS);
     }
   }
 

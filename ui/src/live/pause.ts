@@ -19,14 +19,15 @@ export class RecordingPause extends HTMLElement {
   private busy = false;
   private inField = false;
   private late: ReturnType<typeof setTimeout> | undefined;
-  private readonly button = el("button.button.quiet", { type: "button", "data-act": "pause", onclick: () => void this.toggle() });
+  // Two buttons: a click on one that became the other, because someone else paused meanwhile, would undo that.
+  private readonly buttons = { pause: this.button("pause", "Pause recording"), resume: this.button("resume", "Resume recording") };
   private readonly state = el("p.muted", { role: "status", hidden: true, "data-pause-state": "" });
   private readonly alert = el("p.notice", { role: "alert", hidden: true, "data-pause-warning": "" });
 
   connectedCallback(): void {
-    if (this.contains(this.button)) return;
-    this.append(el("p.row", {}, this.button), this.state, this.alert);
-    addShortcuts({ key: "p", label: "Pause or resume recording", run: () => void this.toggle(), when: () => this.isConnected && !this.hidden });
+    if (this.contains(this.state)) return;
+    this.append(el("p.row", {}, this.buttons.pause, this.buttons.resume), this.state, this.alert);
+    addShortcuts({ key: "p", label: "Pause or resume recording", run: () => void this.decide(this.pause?.paused ? "resume" : "pause"), when: () => this.isConnected && !this.hidden });
     document.addEventListener("callreel-pause", this.fieldEntered);
     document.addEventListener("callreel-resume", this.fieldLeft);
     this.draw();
@@ -73,9 +74,13 @@ export class RecordingPause extends HTMLElement {
     if (newest && !this.pause) this.apply(newest);
   }
 
-  private toggle(): Promise<void> {
+  private button(to: "pause" | "resume", text: string): HTMLButtonElement {
+    return el("button.button.quiet", { type: "button", "data-act": to, onclick: () => void this.decide(to) }, text, " ", el("kbd", { "aria-hidden": "true" }, "P"));
+  }
+
+  private decide(to: "pause" | "resume"): Promise<void> {
     this.inField = false; // what a person decides holds, also while a field has the focus
-    return this.change(this.pause?.paused ? "resume" : "pause", "person");
+    return this.change(to, "person");
   }
 
   private async change(to: "pause" | "resume", cause: "person" | "field"): Promise<void> {
@@ -98,8 +103,9 @@ export class RecordingPause extends HTMLElement {
   private draw(): void {
     const { pause } = this;
     const paused = pause?.paused ?? false;
-    this.button.disabled = this.busy;
-    this.button.replaceChildren(paused ? "Resume recording" : "Pause recording", " ", el("kbd", { "aria-hidden": "true" }, "P"));
+    this.buttons.pause.hidden = paused;
+    this.buttons.resume.hidden = !paused;
+    for (const button of Object.values(this.buttons)) button.disabled = this.busy;
     this.state.hidden = !paused;
     if (pause && paused) this.state.textContent = sentence(pause);
     clearTimeout(this.late);

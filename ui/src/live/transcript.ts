@@ -13,6 +13,7 @@ export class LiveTranscript extends HTMLElement {
   private state: LiveState = INITIAL;
   private readonly drawn = new Map<string, HTMLLIElement>();
 
+  private erased = false;
   private readonly latest = el("button.chip.latest", { type: "button", hidden: true, onclick: () => this.toEnd() }, "Latest words ↓");
 
   connectedCallback(): void {
@@ -28,6 +29,7 @@ export class LiveTranscript extends HTMLElement {
 
   /** Show an event of the call. */
   apply(event: LiveEvent): void {
+    if (this.erased) return;
     const before = this.state;
     this.state = reduce(before, event);
     if (this.state.turns !== before.turns) this.drawTurns();
@@ -38,6 +40,14 @@ export class LiveTranscript extends HTMLElement {
   /** The call has ended: remove partials and meters. */
   end(): void {
     for (const part of this.querySelectorAll<HTMLElement>("[data-partials], [data-meters]")) part.hidden = true;
+  }
+
+  /** The call is not recorded any more, and its words are erased. */
+  erase(): void {
+    this.erased = true;
+    this.querySelector("[data-finals] .turns")?.replaceChildren();
+    this.latest.hidden = true;
+    this.end();
   }
 
   private drawTurns(): void {

@@ -81,6 +81,8 @@ export interface ListedCall extends CallHead {
   measures?: Measures | null;
   /** Key phrases of the call; null where nothing stands out. */
   topic?: string | null;
+  /** How the call begins, if it has no topic. */
+  first_words?: string | null;
   notes?: number;
   held?: boolean;
   /** An erasure was requested and is not complete. */

@@ -30,6 +30,40 @@ export async function getOrNull<T>(address: string, signal?: AbortSignal): Promi
   }
 }
 
+/**
+ * A POST whose answer takes long: `step` gets each event `progress`, the result is that of the event `answer`. Aborting it cancels
+ * the work at the server. Throws as `send`.
+ */
+export async function sendAndFollow<T, Step>(address: string, body: unknown, step: (progress: Step) => void, signal: AbortSignal): Promise<T> {
+  try {
+    const response = await fetch(address, { method: "POST", headers: { Accept: "text/event-stream", "Content-Type": "application/json" }, body: JSON.stringify(body), signal });
+    if (!response.ok) throw apiError(response.status, await response.text());
+    for await (const { kind, data } of events(response.body!.pipeThrough(new TextDecoderStream()).getReader())) {
+      if (kind === "answer") return JSON.parse(data) as T;
+      if (kind === "error") throw apiError(response.status, data);
+      if (kind === "progress") step(JSON.parse(data) as Step);
+    }
+  } catch (error) {
+    if (signal.aborted || error instanceof ApiError) throw error;
+  }
+  throw unreachable();
+}
+
+/** The events of a stream of text whose data is one line each; comments are left out. */
+export async function* events(reader: ReadableStreamDefaultReader<string>): AsyncGenerator<{ kind: string; data: string }> {
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const blocks = (text + value).split("\n\n");
+    text = blocks.pop()!;
+    for (const block of blocks) {
+      const found = /^event: (.*)\ndata: (.*)$/.exec(block);
+      if (found) yield { kind: found[1]!, data: found[2]! };
+    }
+  }
+}
+
 async function request<T>(method: string, address: string, body: unknown, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
@@ -43,6 +77,11 @@ async function request<T>(method: string, address: string, body: unknown, signal
   const text = await response.text();
   if (!response.ok) throw apiError(response.status, text);
   return (text ? JSON.parse(text) : null) as T;
+}
+
+/** Whether a request that failed with `error` may succeed later. */
+export function isTemporary(error: unknown): boolean {
+  return !(error instanceof ApiError) || error.status === 0 || error.status === 429 || error.status >= 500;
 }
 
 export function unreachable(): ApiError {

@@ -4,7 +4,8 @@
 import { el, required } from "../page/dom";
 import { errorMessage } from "../page/http";
 import { fetchPage } from "../page/refresh";
-import { localizeTimes, localZone } from "../page/times";
+import { localZone } from "../page/times";
+import { updatePart } from "../page/update";
 
 export class WeeklyReport extends HTMLElement {
   connectedCallback(): void {
@@ -15,9 +16,7 @@ export class WeeklyReport extends HTMLElement {
     const query = new URLSearchParams(location.search);
     query.set("zone", localZone());
     try {
-      const fresh = required((await fetchPage(`/report?${query}`)).body, "[data-report]");
-      localizeTimes(fresh);
-      this.replaceChildren(fresh);
+      updatePart(required(this, "[data-report]"), required((await fetchPage(`/report?${query}`)).body, "[data-report]"));
     } catch (error) {
       this.prepend(el("p.card", {}, errorMessage(error)));
     }

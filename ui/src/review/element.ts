@@ -4,7 +4,9 @@
 import type { Call, Note } from "../page/api_types";
 import { el, required, roleNames } from "../page/dom";
 import { duration, fragment, positionOf } from "../page/format";
-import { get, getOrNull } from "../page/http";
+import { backoffMs } from "../page/events";
+import { get, getOrNull, isTemporary } from "../page/http";
+import { sleep } from "../page/refresh";
 import { addShortcuts } from "../page/shortcuts";
 import { toast } from "../page/toast";
 import { endOfSilence, peaksPerSecond, silences, type Peaks, type Stretch } from "./peaks";
@@ -48,7 +50,7 @@ export class CallReview extends HTMLElement {
 
   private async start(): Promise<void> {
     const audio = this.querySelector<HTMLAudioElement>("audio[data-main-audio]");
-    const call = await get<Call>(`${this.address}?words=true${this.original}`).catch(() => null);
+    const call = await this.fetchCall();
     const layer = call && playableLayers(call.layers)[0];
     if (!audio || !call || !layer || !this.isConnected) return;
     this.call = call;
@@ -71,6 +73,19 @@ export class CallReview extends HTMLElement {
     this.dataset.ready = "";
     if (call.turns.length) document.getElementById("live-history")?.setAttribute("hidden", ""); // this element shows it too
     this.goToFragment(false);
+  }
+
+  /** Null if there is none to show. A busy server is asked again: the page is to end as it would open later. */
+  private async fetchCall(): Promise<Call | null> {
+    for (let failures = 0; this.isConnected; failures++) {
+      try {
+        return await get<Call>(`${this.address}?words=true${this.original}`);
+      } catch (error) {
+        if (!isTemporary(error)) return null;
+      }
+      await sleep(backoffMs(failures));
+    }
+    return null;
   }
 
   private addListeners(): void {

@@ -4,7 +4,9 @@ import { el } from "../page/dom";
 import { count, duration, fragment } from "../page/format";
 import { currentPosition } from "../page/position";
 import { toast } from "../page/toast";
-import type { Answer, Question } from "./types";
+import { citedTurn } from "../insight/cited_turn";
+import type { Role } from "../page/api_types";
+import { answerText, type Answer, type Question, type Suggestion } from "./types";
 
 /** As `scoring/score.py` has it. */
 const LONGEST_REMARK = 2000;
@@ -17,6 +19,7 @@ export class AnswerFields {
   private readonly text = el("textarea", { rows: 2, maxlength: LONGEST_REMARK });
   private readonly moments = el("ul.chips");
   private momentsMs: number[];
+  private readonly changed: () => void;
 
   /** `group` makes the names of the fields unique on the page; `changed` is called after each change that is no input event. */
   constructor(
@@ -26,6 +29,7 @@ export class AnswerFields {
     options: { group: string; remarks: boolean; changed: () => void },
   ) {
     this.momentsMs = [...answer.moments_ms];
+    this.changed = options.changed;
     this.text.value = answer.text;
     const facts = [question.points && count(question.points, "point"), question.critical && "critical"].filter(Boolean).join(", ");
     this.element = el("fieldset.score-question", {}, el("legend", {}, `${place}. ${question.text}`, facts && el("span.soft.small", {}, ` ${facts}`)));
@@ -42,6 +46,39 @@ export class AnswerFields {
       text: this.text.value,
       moments_ms: this.momentsMs,
     };
+  }
+
+  /** Show a suggestion instead of an earlier one; false without one, or if the person has answered the question. */
+  suggest(given: Suggestion | undefined, names: Record<Role, string>): boolean {
+    this.element.querySelector(".suggestion")?.remove();
+    const { points, not_applicable } = this.answer;
+    if (!given || points !== null || not_applicable) return false;
+    const button = (words: string, style: string, then: () => void) => el(`button.${style}`, { type: "button", "aria-label": `${words}: ${this.question.text}`, onclick: then }, words);
+    const close = () => {
+      box.remove();
+      (this.choices.find((input) => input.checked) ?? this.choices[0])?.focus();
+    };
+    const box = el(
+      "div.suggestion",
+      { role: "group", "aria-label": `Suggestion: ${this.question.text}` },
+      el("p", {}, el("span.badge.plain", {}, "Suggested"), " ", el("strong", {}, answerText(given, this.question)), ` ${given.reason}`),
+      el("ul.hits", {}, ...given.turns.map((turn) => citedTurn(turn, names[turn.role], duration(turn.start_ms), fragment(turn.start_ms)))),
+      el("p.row", {}, button("Accept", "button.quiet", () => {
+        this.accept(given);
+        close();
+      }), button("Dismiss", "link", close)),
+    );
+    this.element.querySelector("legend")!.after(box);
+    return true;
+  }
+
+  private accept({ points, not_applicable, turns }: Suggestion): void {
+    const value = not_applicable ? NOT_APPLICABLE : String(points);
+    for (const input of this.choices) input.checked = input.value === value;
+    const moments = new Set([...this.momentsMs, ...turns.map((turn) => turn.start_ms)]);
+    this.momentsMs = [...moments].slice(0, MOST_MOMENTS).sort((a, b) => a - b);
+    this.drawMoments(this.changed);
+    this.changed();
   }
 
   private options(): [string, string][] {

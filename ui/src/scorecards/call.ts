@@ -1,6 +1,6 @@
 // <call-scorecards>: the reviews of a call. Supervisors review it, compare reviews and resolve disputes; its agent disputes.
 
-import { el, required } from "../page/dom";
+import { el, required, roleNames } from "../page/dom";
 import { errorMessage, get, send } from "../page/http";
 import { attempted } from "../page/toast";
 import { AnswerFields, momentLink } from "./answer_fields";
@@ -16,7 +16,7 @@ export class CallScorecards extends HTMLElement {
   private resolvable: readonly number[] = [];
 
   connectedCallback(): void {
-    if (this.dataset.state !== "live") void this.load();
+    if (this.dataset.live === undefined) void this.load();
   }
 
   disconnectedCallback(): void {
@@ -60,10 +60,11 @@ export class CallScorecards extends HTMLElement {
   }
 
   private draft(review: Review): DraftForm {
-    const form = this.drafts.get(review.id) ?? new DraftForm(`${this.address}/${review.id}`, review, () => {
+    const done = () => {
       this.drafts.delete(review.id);
       void this.load();
-    });
+    };
+    const form = this.drafts.get(review.id) ?? new DraftForm(`${this.address}/${review.id}`, review, done, this.dataset.model === undefined ? null : roleNames(this));
     this.drafts.set(review.id, form);
     return form;
   }

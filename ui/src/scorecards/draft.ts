@@ -3,7 +3,9 @@
 import { el } from "../page/dom";
 import { sentence } from "../page/format";
 import { ApiError, errorMessage, get, send } from "../page/http";
+import type { Role } from "../page/api_types";
 import { AnswerFields } from "./answer_fields";
+import { Suggestions } from "./suggestions";
 import { answerOf, written, type Answer, type Review } from "./types";
 
 const SAVE_AFTER_MS = 800;
@@ -22,19 +24,24 @@ export class DraftForm {
   private saving: Promise<void> = Promise.resolve();
   private readonly gone = new AbortController();
 
-  /** `address` is that of the review; `done` is called when it is finished or discarded. */
+  private readonly suggestions: Suggestions | null;
+
+  /** `address` is that of the review; `done` is called when it is finished or discarded. With `names`, those of the parties, a language model can be asked for suggestions. */
   constructor(
     private readonly address: string,
     review: Review,
     private readonly done: () => void,
+    names: Record<Role, string> | null,
   ) {
     this.revision = review.revision;
     const changed = () => this.changed();
     this.fields = review.questions.map((question, at) => new AnswerFields(question, answerOf(review, question), at + 1, { group: `draft-${review.id}`, remarks: true, changed }));
+    this.suggestions = names && new Suggestions(`${address}/suggestions`, this.fields, names);
     this.element = el(
       "form.score-form",
       { "aria-label": `Your review: ${review.name}` },
       el("h3", {}, `Your review: ${review.name}`, el("span.soft.small", {}, ` version ${review.version}`)),
+      this.suggestions?.element,
       ...this.fields.map((one) => one.element),
       this.status,
       el("p.row", {}, el("button.button", {}, "Finish review"), el("button.link", { type: "button", onclick: () => void this.discard() }, "Discard draft")),
@@ -50,6 +57,7 @@ export class DraftForm {
   /** Stop saving and warning: the form has left the page. */
   close(): void {
     clearTimeout(this.timer);
+    this.suggestions?.close();
     this.gone.abort();
   }
 

@@ -1,5 +1,7 @@
 // Scorecards and reviews as the API gives them (src/callreel/scorecards/summary.py).
 
+import type { CitedTurn } from "../insight/cited_turn";
+
 export type Kind = "yes_no" | "scale" | "text";
 
 export interface Question {
@@ -27,6 +29,12 @@ export interface Points {
 export interface Answer extends Points {
   text: string;
   moments_ms: number[];
+}
+
+/** What a language model suggests, with the turns that it came from. */
+export interface Suggestion extends Points {
+  reason: string;
+  turns: CitedTurn[];
 }
 
 export interface Score {

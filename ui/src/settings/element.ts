@@ -20,7 +20,8 @@ export class SettingsSearch extends HTMLElement {
       section.hidden = !shown;
       found += shown;
     }
-    required(this, "[data-found]").textContent = words.length ? `${count(found, "setting")} found` : "";
+    const result = found ? `${count(found, "setting")} found` : "No matching settings. Search for fewer words.";
+    required(this, "[data-found]").textContent = words.length ? result : "";
   }
 }
 

@@ -1,10 +1,12 @@
 // <call-softphone>: place and receive calls on this page. Its template shows the dial form before this script runs.
 
+import type { Consent } from "../consent/mark";
 import type { ListedCall } from "../page/api_types";
 import { el, isAdministrator, required } from "../page/dom";
 import { duration, telephone } from "../page/format";
-import { ApiError, errorMessage, getOrNull } from "../page/http";
+import { ApiError, errorMessage, getOrNull, send } from "../page/http";
 import { addShortcuts } from "../page/shortcuts";
+import { toast } from "../page/toast";
 import { isName, loadContacts, suggestions, type Contact } from "./contacts";
 import { browserProblem } from "./errors";
 import { belongsTo, type Leg } from "./leg";
@@ -17,6 +19,8 @@ const KEY_NAMES: Record<string, string> = { "*": "star", "#": "hash" };
 const UNPROCESSED_KEY = "callreel.raw-microphone";
 const FIND_CALL_EVERY_MS = 400;
 const FIND_CALL_ATTEMPTS = 25;
+/** As the server (`retention/stopped_recording.py`). */
+const UNRECORDED_UNTIL_MS = 60_000;
 
 export class CallSoftphone extends HTMLElement {
   private state: SoftphoneState = LOADING;
@@ -25,6 +29,9 @@ export class CallSoftphone extends HTMLElement {
   private contacts: Contact[] = [];
   private timer: ReturnType<typeof setInterval> | undefined;
   private leg: Leg | null = null;
+  /** Whether the recording policy lets agents choose not to record a call. */
+  private maySkip = false;
+  private mayLeaveUnrecorded = false;
   /** The page's title, which an incoming call replaces while it rings. */
   private pageTitle: string | null = null;
   private readonly numberCheck = new NumberCheck((checked) => this.showNumber(checked));
@@ -90,6 +97,7 @@ export class CallSoftphone extends HTMLElement {
       nameOf: (number) => this.nameOf(number),
     });
     required(this, "[data-local]").hidden = !local;
+    this.maySkip = may_skip_recording;
     required(this, "[data-skip]").hidden = !may_skip_recording;
     await this.line.open();
   }
@@ -144,14 +152,24 @@ export class CallSoftphone extends HTMLElement {
     required<HTMLButtonElement>(this, "button[type=submit]").disabled = state.phase !== "idle";
     required(this, "[data-ready]").textContent = readiness(state);
     for (const part of this.querySelectorAll<HTMLElement>("[data-when]")) part.hidden = !part.dataset.when!.split(" ").includes(state.phase);
+    if (state.phase !== before.phase && state.phase !== "talking") this.mayLeaveUnrecorded = this.maySkip && state.phase === "incoming";
+    this.drawUnrecorded();
     this.drawMute();
     required(this, "[data-digits]").textContent = state.digits;
     if (state.phase !== before.phase) this.phaseChanged(before);
   }
 
+  /** Offered for an incoming call, until it is too late; for an outgoing one it is chosen before. */
+  private drawUnrecorded(): void {
+    const { answeredAt } = this.state;
+    const late = answeredAt !== null && Date.now() - answeredAt > UNRECORDED_UNTIL_MS;
+    required(this, "[data-act=unrecorded]").hidden ||= !this.mayLeaveUnrecorded || late;
+  }
+
   private drawMute(): void {
     const { muted } = this.state;
     const mute = required<HTMLButtonElement>(this, "[data-act=mute]");
+    if (mute.getAttribute("aria-pressed") === String(muted)) return;
     mute.setAttribute("aria-pressed", String(muted));
     mute.replaceChildren(muted ? "Unmute" : "Mute", " ", el("kbd", { "aria-hidden": "true" }, "M"));
     required(this, "[data-muted]").hidden = !muted;
@@ -164,7 +182,10 @@ export class CallSoftphone extends HTMLElement {
     required(this, "[data-talk-time]").hidden = this.state.answeredAt === null;
     this.togglePad(false);
     if (this.state.answeredAt !== null) {
-      const tick = () => (required(this, "[data-clock]").textContent = duration(Date.now() - (this.state.answeredAt ?? 0)));
+      const tick = () => {
+        required(this, "[data-clock]").textContent = duration(Date.now() - (this.state.answeredAt ?? 0));
+        this.drawUnrecorded();
+      };
       tick();
       this.timer = setInterval(tick, 1000);
     }
@@ -187,6 +208,7 @@ export class CallSoftphone extends HTMLElement {
         button("accept", "Accept", "incoming", () => this.line?.accept(), "button good"),
         button("decline", "Decline", "incoming", () => this.line?.decline(), "button bad"),
         button("hangup", "Hang up", "calling ringing talking", () => this.line?.hangUp(), "button bad"),
+        button("unrecorded", "Do not record this call", "incoming talking", () => void this.leaveUnrecorded(), "button quiet"),
         button("mute", "Mute", "talking", () => this.toggleMute(), "button quiet"),
         button("keypad", "Keypad", "talking", () => this.togglePad(), "button quiet"),
       ),
@@ -254,12 +276,37 @@ export class CallSoftphone extends HTMLElement {
   }
 
   private async findCall(leg: Leg, attempts: number): Promise<void> {
-    const listed = await getOrNull<{ calls: ListedCall[] }>("/api/v1/calls?limit=20").catch(() => null);
+    const found = await listedCall(leg);
     if (this.leg !== leg) return;
-    const found = listed?.calls.find((call) => belongsTo(leg, call));
-    if (found) this.dispatchEvent(new CustomEvent("call-found", { bubbles: true, detail: found.call_id }));
+    if (found) this.dispatchEvent(new CustomEvent("call-found", { bubbles: true, detail: found }));
     else if (attempts > 0) setTimeout(() => void this.findCall(leg, attempts - 1), FIND_CALL_EVERY_MS);
   }
+
+  /** Leave an incoming call unrecorded, before or shortly after it is answered; what was recorded until now is erased. */
+  private async leaveUnrecorded(): Promise<void> {
+    const leg = this.line?.leg;
+    const button = required<HTMLButtonElement>(this, "[data-act=unrecorded]");
+    if (!leg) return;
+    button.disabled = true;
+    try {
+      const call = await listedCall(leg);
+      if (!call) throw new Error("The server does not list the call yet. Try again.");
+      const consent = await send<Consent>("POST", `/api/v1/calls/${call}/do-not-record`);
+      this.mayLeaveUnrecorded = false;
+      this.drawUnrecorded();
+      document.dispatchEvent(new CustomEvent("consent-changed", { detail: consent }));
+    } catch (error) {
+      toast(`The call is still recorded. ${errorMessage(error)}`);
+    } finally {
+      button.disabled = false;
+    }
+  }
+}
+
+/** The id of the call with that leg, once the server lists it. */
+async function listedCall(leg: Leg): Promise<string | null> {
+  const listed = await getOrNull<{ calls: ListedCall[] }>("/api/v1/calls?limit=20").catch(() => null);
+  return listed?.calls.find((call) => belongsTo(leg, call))?.call_id ?? null;
 }
 
 function isUnprocessed(): boolean {

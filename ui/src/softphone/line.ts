@@ -149,9 +149,14 @@ export class Line {
     call.on("reject", () => this.ended("You declined the call."));
   }
 
+  /** Our leg of the current call, also while an incoming one rings. */
+  get leg(): Leg | null {
+    return this.call && legOf(this.call);
+  }
+
   private reportLeg(call: Call): void {
-    const { CallSid: sid, From: from } = call.parameters;
-    if (sid) this.options.onLeg({ sid, from: call.direction === "INCOMING" ? (from ?? "") : null });
+    const leg = legOf(call);
+    if (leg) this.options.onLeg(leg);
   }
 
   private ended(note: string): void {
@@ -173,6 +178,11 @@ export class Line {
       this.emit({ type: "warning", note: failureText(20104) });
     }
   }
+}
+
+function legOf(call: Call): Leg | null {
+  const { CallSid: sid, From: from } = call.parameters;
+  return sid ? { sid, from: call.direction === "INCOMING" ? (from ?? "") : null } : null;
 }
 
 function failureText(code: number | undefined): string {

@@ -2,18 +2,14 @@
 
 import { errorMessage, send } from "../page/http";
 import { pageRefresher } from "../page/refresh";
-import { localizeTimes } from "../page/times";
 import { addShortcuts } from "../page/shortcuts";
 import { toast } from "../page/toast";
+import { markSent, updatePart } from "../page/update";
 
 export class CallTriage extends HTMLElement {
   private readonly refresh = pageRefresher((page) => {
     const fresh = page.getElementById(this.id);
-    if (!fresh || !this.isConnected) return;
-    localizeTimes(fresh);
-    const focused = this.contains(document.activeElement);
-    this.replaceWith(fresh);
-    if (focused) fresh.querySelector<HTMLElement>("select, button")?.focus();
+    if (fresh && this.isConnected) updatePart(this, fresh);
   });
 
   connectedCallback(): void {
@@ -21,8 +17,7 @@ export class CallTriage extends HTMLElement {
     document.addEventListener("triage-changed", this.refresh);
     this.addEventListener("click", this.clicked);
     this.addEventListener("submit", this.submitted);
-    const review = this.querySelector<HTMLElement>("[data-review]");
-    if (review) addShortcuts({ key: "r", label: "Mark as reviewed, or undo it", run: () => review.click() });
+    if ("reviews" in this.dataset) addShortcuts({ key: "r", label: "Mark as reviewed, or undo it", run: () => this.querySelector<HTMLElement>("[data-review]")?.click() });
   }
 
   disconnectedCallback(): void {
@@ -41,7 +36,9 @@ export class CallTriage extends HTMLElement {
 
   private readonly submitted = (event: SubmitEvent): void => {
     event.preventDefault();
-    const data = new FormData(event.target as HTMLFormElement);
+    const form = event.target as HTMLFormElement;
+    const data = new FormData(form);
+    markSent(form);
     const label = data.get("label");
     const person = data.get("person");
     if (label) void this.change("PUT", `labels/${String(label)}`);

@@ -4,16 +4,35 @@ import type { Label } from "../page/api_types";
 import { el, required } from "../page/dom";
 import { count } from "../page/format";
 import { errorMessage, get, send } from "../page/http";
-import { attempted } from "../page/toast";
+import { localTime } from "../page/times";
+import { attempted, toast } from "../page/toast";
 import { labelChip } from "../list/rows";
 
 interface ListedLabel extends Label {
   calls: number;
+  /** The version in force; null without instructions. */
+  instructions: number | null;
+}
+
+interface Version {
+  version: number;
+  text: string;
+  by: string;
+  at: string;
 }
 
 export class TeamLabels extends HTMLElement {
+  /** The label whose instructions are open, and the version that is edited: 0 without any. */
+  private instructed: { label: ListedLabel; base: number } | null = null;
+
   connectedCallback(): void {
     const form = this.form;
+    const panel = required(this, "[data-instructions]");
+    required(panel, "[data-close]").addEventListener("click", () => this.closeInstructions());
+    required(panel, "form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.saveInstructions();
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const { name, color } = Object.fromEntries(new FormData(form)) as Record<string, string>;
@@ -37,10 +56,10 @@ export class TeamLabels extends HTMLElement {
     const body = required(this, "tbody");
     try {
       const { labels } = await get<{ labels: ListedLabel[] }>("/api/v1/labels");
-      const empty = el("tr", {}, el("td", { colspan: 4, class: "soft" }, "No labels yet."));
+      const empty = el("tr", {}, el("td", { colspan: 5, class: "soft" }, "No labels yet."));
       body.replaceChildren(...(labels.length ? labels.map((one) => this.row(one)) : [empty]));
     } catch (error) {
-      body.replaceChildren(el("tr", {}, el("td", { colspan: 4 }, errorMessage(error))));
+      body.replaceChildren(el("tr", {}, el("td", { colspan: 5 }, errorMessage(error))));
     }
   }
 
@@ -61,6 +80,7 @@ export class TeamLabels extends HTMLElement {
       name,
       el("td", {}, color),
       el("td", {}, label.calls ? el("a", { href: `/?label=${label.id}` }, label.calls.toLocaleString("en")) : "0"),
+      el("td", {}, el("button.link", { type: "button", "aria-label": `${label.instructions === null ? "Add" : `Version ${label.instructions}`}: Instructions of ${label.name}`, onclick: () => void this.openInstructions(label) }, label.instructions === null ? "Add" : `Version ${label.instructions}`)),
       el(
         "td",
         {},
@@ -77,6 +97,39 @@ export class TeamLabels extends HTMLElement {
   private removeLabel(label: ListedLabel): void {
     if (label.calls && !confirm(`Delete ${label.name}? ${count(label.calls, "call")} will lose this label.`)) return;
     void this.change(() => send("DELETE", `/api/v1/labels/${label.id}`), `${label.name} deleted`);
+  }
+
+  private async openInstructions(label: ListedLabel): Promise<void> {
+    let versions: Version[];
+    try {
+      ({ versions } = await get<{ versions: Version[] }>(`/api/v1/labels/${label.id}/instructions`));
+    } catch (error) {
+      return toast(errorMessage(error));
+    }
+    this.instructed = { label, base: versions[0]?.version ?? 0 };
+    const panel = required(this, "[data-instructions]");
+    required(panel, "h2").textContent = `Instructions of ${label.name}`;
+    const lines = versions.map((one) => el("li.small", { value: one.version }, el("p.grow", {}, el("span.soft", {}, `Version ${one.version} by ${one.by}, `, el("time", { datetime: one.at }, localTime(one.at)), ": "), one.text || "No instructions.")));
+    required(panel, "[data-versions]").replaceChildren(...lines);
+    required(panel, "details").hidden = !lines.length;
+    panel.hidden = false;
+    const field = required<HTMLTextAreaElement>(panel, "textarea");
+    field.value = versions[0]?.text ?? "";
+    field.focus();
+  }
+
+  private async saveInstructions(): Promise<void> {
+    if (!this.instructed) return;
+    const { label, base } = this.instructed;
+    const { value } = required<HTMLTextAreaElement>(this, "[data-instructions] textarea");
+    if (await this.change(() => send("PUT", `/api/v1/labels/${label.id}/instructions`, { base, text: value }), `Instructions of ${label.name} saved`)) this.closeInstructions();
+  }
+
+  private closeInstructions(): void {
+    required(this, "[data-instructions]").hidden = true;
+    const { label } = this.instructed ?? {};
+    this.instructed = null;
+    this.querySelector<HTMLElement>(`[data-label="${label?.id}"] [aria-label^="Instructions"]`)?.focus();
   }
 
   private openEditor(cell: HTMLElement, label: ListedLabel): void {

@@ -2,11 +2,14 @@
 // last words, talk ratio and silence are drawn here as they arrive.
 
 import { talkText, type Levels, type Segment } from "../live/state";
+import "../live/listen";
+import type { CallListening } from "../live/listen";
 import { el, required, roleNames } from "../page/dom";
 import { duration, fragment } from "../page/format";
 import type { Role } from "../page/api_types";
 import { subscribe } from "../page/events";
 import { fetchPage, pageRefresher } from "../page/refresh";
+import { updatePart } from "../page/update";
 
 type OfCall<T> = T & { call_id: string };
 
@@ -23,6 +26,14 @@ export class CallWall extends HTMLElement {
   private readonly refresh = pageRefresher((page) => this.replaceRows(page));
 
   connectedCallback(): void {
+    const listening = this.listening;
+    if (listening) listening.changed = () => this.drawListening();
+    this.addEventListener("click", (event) => {
+      const row = (event.target as Element).closest("[data-listen]")?.closest<HTMLElement>("[data-call]");
+      if (!row || !listening) return;
+      if (listening.listeningTo === row.dataset.call) listening.stop();
+      else void listening.start(row.dataset.call!, shownText(row.querySelector(".who a")));
+    });
     this.drawDurations();
     this.clock = setInterval(() => this.drawDurations(), 1000);
     subscribe(this.dataset.events ?? "", {
@@ -51,6 +62,15 @@ export class CallWall extends HTMLElement {
 
   disconnectedCallback(): void {
     clearInterval(this.clock);
+  }
+
+  private get listening(): CallListening | null {
+    return this.querySelector("call-listening");
+  }
+
+  private drawListening(): void {
+    const to = this.listening?.listeningTo ?? null;
+    for (const button of this.querySelectorAll("[data-listen]")) button.setAttribute("aria-pressed", String(button.closest<HTMLElement>("[data-call]")?.dataset.call === to));
   }
 
   private row(callId: string): HTMLElement | null {
@@ -84,16 +104,22 @@ export class CallWall extends HTMLElement {
   private replaceRows(page: Document): void {
     const fresh = page.getElementById("calls");
     if (!fresh) return;
-    const focused = document.activeElement?.closest<HTMLElement>("[data-call]")?.id;
-    required(this, "#calls").replaceChildren(...fresh.childNodes);
+    updatePart(required(this, "#calls"), fresh);
     const shown = new Set([...this.querySelectorAll<HTMLElement>("[data-call]")].map((row) => row.dataset.call!));
     for (const callId of [...this.levels.keys()]) {
       if (shown.has(callId)) this.drawTalk(callId);
       else this.levels.delete(callId); // the call has ended
     }
     this.drawDurations();
-    if (focused) document.getElementById(focused)?.querySelector("a")?.focus();
+    this.drawListening();
   }
+}
+
+/** Its text without what only screen readers get. */
+function shownText(element: Element | null): string {
+  const copy = element?.cloneNode(true) as Element | undefined;
+  copy?.querySelectorAll(".visually-hidden").forEach((hidden) => hidden.remove());
+  return copy?.textContent?.replace(/\s+/g, " ").trim() ?? "";
 }
 
 customElements.define("call-wall", CallWall);
