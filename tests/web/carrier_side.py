@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
 from callreel.cluster.group_commit import GroupCommit
 from callreel.domain.ids import CallId, RecordingSid, StreamSid
@@ -21,6 +22,7 @@ from callreel.simulator.calls.webhook_forms import (
     stream_status_form,
     voice_form,
 )
+from callreel.store.db.tables import metadata
 from callreel.twilio.signature import SignatureCheck, settings_header, sign
 from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
@@ -138,3 +140,13 @@ def carrier_side(given: Installation | None = None) -> Iterator[CarrierSide]:
         app.include_router(webhooks.routes)
         app.include_router(consent_webhooks.routes)
         yield side
+
+
+def stored(side: CarrierSide) -> dict[str, int]:
+    """How many rows each table has that has any."""
+    with side.installation.database.read() as conn:
+        counts = {
+            table.name: conn.execute(select(func.count()).select_from(table)).scalar_one()
+            for table in metadata.sorted_tables
+        }
+    return {name: count for name, count in counts.items() if count}

@@ -1,15 +1,18 @@
 """A seeded installation in a temporary folder, and its browsers: signed in, not signed in, in demo mode."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from jinja2 import Environment, FileSystemBytecodeCache
+from jinja2.bccache import Bucket
 
 from callreel.carrier_client.client import CarrierRecordings
 from callreel.carrier_client.rest import CarrierAccess
@@ -17,19 +20,25 @@ from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.cost import Prices
 from callreel.ingest.pause_control import PauseControl, PauseServices
+from callreel.language_model.chat_server import ChatAccess, ChatServer
+from callreel.language_model.usage import TokenPrices
+from callreel.retention.stopped_recording import RecordingStop
+from callreel.review.model_access import ModelAccess
 from callreel.runtime.clock import Clock
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.people import api_tokens, sessions, users
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth import passwords
-from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.signin import COOKIE
+from callreel.web.pages import render
 from tests.support.fake_engine import FakeEngine
-from tests.support.seed import NOON, Seed, open_seed, seed
+from tests.support.seed import NOON, Seed, seed
 
 PASSWORD = "correct horse battery"
-HASH = hash_password(PASSWORD)
+REAL_HASHER = passwords._hasher
+CHEAP_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+HASH = CHEAP_HASHER.hash(PASSWORD)
 
 MakeApp = Callable[[WebOptions], FastAPI]
 
@@ -42,19 +51,35 @@ def one_event_loop() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def cheap_hashes() -> Iterator[None]:
-    """Passwords cost almost nothing to hash and verify."""
+class TemplateCache(FileSystemBytecodeCache):
+    """Compiled templates, for each set of role names: Jinja stores the result of a filter of a constant, such as a role's name."""
+
+    def get_bucket(self, environment: Environment, name: str, filename: str | None, source: str) -> Bucket:
+        names = sorted(cast(WebOptions, environment.globals["options"]).role_names.items())
+        return super().get_bucket(environment, name, f"{filename} {names}", source)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All applications share compiled templates; each would compile its own."""
+    cache = TemplateCache(str(tmp_path_factory.mktemp("templates")))
     with pytest.MonkeyPatch.context() as patch:
-        hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-        patch.setattr(passwords, "_hasher", hasher)
-        patch.setattr(passwords, "_unknown_person_hash", hasher.hash("x"))
+        patch.setattr(render, "Environment", partial(Environment, bytecode_cache=cache))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_hashes() -> Iterator[None]:
+    """Passwords cost almost nothing to hash and verify; with what they really cost, that would be half of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", CHEAP_HASHER)
+        patch.setattr(passwords, "_unknown_person_hash", CHEAP_HASHER.hash("x"))
         yield
 
 
 @pytest.fixture(scope="session")
 def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Created once; tests use copies."""
+    """The calls of `seed` and four people, made once; tests use copies."""
     folder = tmp_path_factory.mktemp("seed")
     place = seed(folder)
     with place.database.write() as conn:
@@ -63,15 +88,6 @@ def seeded_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             users.add(conn, name, HASH, role, NOON)
     place.database.close()
     return folder
-
-
-@pytest.fixture
-def place(seeded_folder: Path, tmp_path: Path) -> Iterator[Seed]:
-    shutil.copytree(seeded_folder, tmp_path, dirs_exist_ok=True)
-    seeded = open_seed(tmp_path)
-    yield seeded
-    seeded.bus.close()
-    seeded.database.close()
 
 
 @pytest.fixture
@@ -88,17 +104,32 @@ def carrier() -> Iterator[CarrierRecordings]:
     client.close()
 
 
+@pytest.fixture(scope="session")
+def no_chat() -> Iterator[ChatServer]:
+    """The client of a language model's server that does not run."""
+    server = ChatServer(ChatAccess("http://127.0.0.1:9/v1", "test-model"))
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def make_app(place: Seed, engine: FakeEngine, carrier: CarrierRecordings) -> MakeApp:
-    """Applications whose carrier has no credentials."""
+def make_app(place: Seed, engine: FakeEngine, carrier: CarrierRecordings, no_chat: ChatServer) -> MakeApp:
+    """Applications whose carrier has no credentials, and whose language model does not answer."""
     clock = Clock()
     publisher = EventPublisher(place.database, place.bus, clock)
     pausing = PauseControl(
-        PauseServices(place.database, publisher, clock, carrier, notify=lambda paused, call_id: None)
+        PauseServices(
+            place.database, publisher, clock, carrier, notify=lambda paused, call_id, announcement: None
+        )
     )
+    stop = RecordingStop(place.database, place.blobs, carrier, publisher, clock, notify=lambda call_id: None)
 
     def make(options: WebOptions) -> FastAPI:
-        context = WebContext(place.database, place.blobs, place.bus, options, work=engine, pausing=pausing)
+        model = ModelAccess(place.database, clock, no_chat, TokenPrices(), redacts=False)
+        context = WebContext(
+            place.database, place.blobs, place.bus, options, work=engine, pausing=pausing, recording_stop=stop,
+            model=model if options.language_model else None,
+        )  # fmt: skip
         return create_app(context)
 
     return make

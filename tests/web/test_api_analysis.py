@@ -1,5 +1,6 @@
 """Analyses of calls by API and page: who may see, order, approve, edit and reject, and that people's words stay."""
 
+import csv
 import io
 import json
 import zipfile
@@ -22,7 +23,7 @@ from callreel.store.audit import trail
 from callreel.store.calls import calls, labels, outbox
 from callreel.web.options import WebOptions
 from tests.support.fake_engine import FakeEngine
-from tests.support.language_model import ABOUT_VALVE, MODEL, analysing, completion, said
+from tests.support.language_model import ABOUT_VALVE, COURSE, MODEL, analysing, completion, said
 from tests.support.seed import DONE, LIVE, NUMBER, Seed
 from tests.support.spoken_card import OPTIONS
 from tests.web.conftest import As, MakeApp, bearer, browser_of
@@ -34,6 +35,7 @@ AGAIN: dict[str, Any] = {
     "summary": said("A later summary.", 1),
     "reason": said("<b>Pressure</b> https://evil.example/x", 2),
     "action_items": [{**said("Call back.", 5), "owner": "agent", "due": None}],
+    "sentiment": COURSE,
 }
 
 
@@ -74,6 +76,7 @@ def test_what_a_person_wrote_stays_through_later_runs(analysed: Callable[[str], 
         ("action", "Close the valve, then wait.", "approved", "maria"),
         ("action", "Call back.", "suggested", None),
         ("label", "Urgent", "suggested", None),
+        *(("sentiment", COURSE[n]["text"], "suggested", None) for n in (2, 0, 1)),
     ]
     assert (after[2]["role"], after[2]["due"], after[2]["edited"]) == ("agent", "today", True)
     runs = maria.get(ANALYSIS).json()["runs"]
@@ -130,6 +133,7 @@ def test_only_people_of_the_call_change_its_items(
         ("text", {"text": "x" * 2_001}),
         ("text", {"text": "x", "role": "boss"}),
         ("text", {"text": "x", "state": "approved"}),
+        ("text", {"text": "x", "sentiment": "furious"}),
         ("state", {"state": "suggested"}),
         ("state", {}),
     ],
@@ -188,6 +192,29 @@ def test_page_shows_the_model_and_no_markup_of_its_text(
     assert f"By language model {MODEL}" in page
     assert "&lt;b&gt;Pressure&lt;/b&gt; https://evil.example/x" in page and 'href="https://evil' not in page
     assert 'href="#t=4.2"' in page or "#t=4.2" in page, "a link to the turn"
+
+
+def test_sentiment_is_drawn_for_each_party_and_corrected(
+    analysed: Callable[[str], None], signed_in: As
+) -> None:
+    analysed("again")
+    maria = signed_in("maria")
+    page = maria.get(f"/calls/{DONE}").text
+    assert 'aria-label="Neutral, then negative"' in page and 'aria-label="Positive"' in page
+    [worried] = [
+        item
+        for item in maria.get(API).json()["analysis"]["items"]
+        if item["text"] == "Worried about the pressure."
+    ]
+    wanted = {"text": "Calm.", "role": "agent", "sentiment": "positive"}
+    assert maria.put(address(worried, "text"), json=wanted).status_code == 204
+    rows = csv.DictReader(maria.get(f"/calls/{DONE}/transcript.csv").text.splitlines())
+    assert [row["sentiment"] for row in rows] == ["positive", "neutral", "positive", "positive", "positive"]
+    assert 'aria-label="Neutral, then positive"' in maria.get(f"/calls/{DONE}").text
+    [calm] = [item for item in maria.get(API).json()["analysis"]["items"] if item["text"] == "Calm."]
+    assert (calm["role"], calm["sentiment"], calm["state"]) == ("technician", "positive", "approved")
+    assert maria.put(address(calm, "state"), json={"state": "rejected"}).status_code == 204
+    assert 'aria-label="Neutral"' in maria.get(f"/calls/{DONE}").text
 
 
 def test_exports_have_the_analysis(analysed: Callable[[str], None], signed_in: As) -> None:

@@ -7,12 +7,11 @@ from fastapi.testclient import TestClient
 
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.events import LiveEvent
-from callreel.store.audit import trail
 from callreel.store.calls import labels
+from tests.support.rows import audit_entries
 from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed
+from tests.web.call_list import ids, new_label
 from tests.web.conftest import As
-from tests.web.test_api_calls import ids
-from tests.web.test_api_labels import new_label
 
 UNKNOWN = "f" * 12
 
@@ -25,9 +24,7 @@ def changed(browser: TestClient, change: str, calls: list[str], **values: Any) -
 
 
 def entries(place: Seed) -> list[tuple[str, str | None, str]]:
-    with place.database.read() as conn:
-        assert trail.verify(conn).broken is None
-        return [(entry.action, entry.call_id, entry.actor) for entry in trail.entries(conn)]
+    return [(entry.action, entry.call_id, entry.actor) for entry in audit_entries(place.database)]
 
 
 def test_calls_are_labeled_and_each_has_its_entry(signed_in: As, place: Seed) -> None:

@@ -7,13 +7,8 @@ from callreel.domain.note import NoteKind
 from callreel.store.calls import notes
 from callreel.store.people import technicians
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
+from tests.web.call_list import ids
 from tests.web.conftest import As
-
-
-def ids(browser: TestClient, **params: str) -> list[str]:
-    answer = browser.get("/api/v1/calls", params=params)
-    assert answer.status_code == 200, answer.text
-    return [call["call_id"] for call in answer.json()["calls"]]
 
 
 @pytest.mark.parametrize(

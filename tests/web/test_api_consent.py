@@ -133,4 +133,4 @@ def test_stamp_is_shown_and_exported(signed_in: As, place: Seed) -> None:
 
 def test_page_lists_jurisdictions_without_legal_advice(signed_in: As) -> None:
     page = signed_in("ada").get("/consent").text
-    assert "no legal advice" in page and "<consent-policy" in page
+    assert "not legal advice" in page and "<consent-policy" in page

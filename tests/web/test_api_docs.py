@@ -24,7 +24,7 @@ def shape(address: str) -> str:
 def test_every_route_is_described() -> None:
     described = {shape(found) for found in re.findall(ADDRESS, DOCS)}
     ours = {shape(rule.path) for rule in RULES if rule.path.startswith(("/api/v1/", "/calls/"))}
-    assert ours - described - {"/calls/{}"} == set()  # the page of a call is no API
+    assert ours - described - {"/calls/{}"} == set()  # the page of a call is not an API
 
 
 def test_every_described_route_exists() -> None:

@@ -5,9 +5,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from callreel.insight.moment_kind import MomentKind
+from callreel.store.calls import expired
 from callreel.store.db.tables import transcripts
 from callreel.store.insight import topics
-from tests.support.seed import DONE, LIVE, SUSPECT, Seed
+from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed
 from tests.support.spoken_card import MASKED, redactor, say_card
 from tests.web.conftest import As
 
@@ -133,6 +134,39 @@ def test_agents_read_topics_of_their_own_calls_only(signed_in: As, about: Seed) 
     ]
     assert mine["topic"] == TOPIC
     assert TOPIC not in signed_in("zoe").get("/api/v1/calls").text
+
+
+def first_words(person: TestClient) -> dict[str, str | None]:
+    return {call["call_id"]: call["first_words"] for call in person.get("/api/v1/calls").json()["calls"]}
+
+
+def test_call_without_a_topic_shows_its_first_words(signed_in: As, place: Seed) -> None:
+    sam = signed_in("sam")
+    assert first_words(sam) == {
+        DONE: "good morning this is the service desk – hello i am in front of the unit on the …",
+        LIVE: None,
+        SUSPECT: None,
+        ABSENT: None,
+    }
+    correct(sam, 0, "<b>Morning</b>.")
+    shown = '<span class="visually-hidden">First words: </span>“&lt;b&gt;Morning&lt;/b&gt;. – hello i am'
+    assert shown in sam.get("/").text
+    assert first_words(signed_in("zoe")) == {}
+    with place.database.write() as conn:
+        topics.set_due(conn, DONE)
+        assert topics.put(conn, DONE, dict(topics.due(conn, 10))[DONE], TOPIC)
+    assert first_words(sam)[DONE] is None
+
+
+def test_first_words_are_redacted_and_deleted_with_the_text(signed_in: As, place: Seed) -> None:
+    say_card(place)
+    with redactor(place) as (stage, _):
+        stage.redact(DONE)
+    sam = signed_in("sam")
+    assert "[card number]" in str(first_words(sam)[DONE]) and "4111" not in str(first_words(sam)[DONE])
+    with place.database.write() as conn:
+        expired.delete_text(conn, DONE)
+    assert first_words(sam)[DONE] is None
 
 
 def test_list_is_filtered_by_moments(signed_in: As, place: Seed) -> None:

@@ -7,27 +7,12 @@ from fastapi.testclient import TestClient
 
 from callreel.domain.events import EventKind
 from callreel.domain.retention import parse_rules
-from callreel.store.audit import trail
 from callreel.store.calls import live_events
 from callreel.web.options import WebOptions
+from tests.support.rows import audit_entries
 from tests.support.seed import ABSENT, DONE, SUSPECT, Seed
+from tests.web.call_list import LABELS, add_measures, attach, ids, new_label
 from tests.web.conftest import As, MakeApp, browser_of
-from tests.web.test_api_calls import ids
-from tests.web.test_measures import add_measures
-
-LABELS = "/api/v1/labels"
-
-
-def new_label(browser: TestClient, name: str = "complaint", color: str = "red") -> int:
-    answer = browser.post(LABELS, json={"name": name, "color": color})
-    assert answer.status_code == 201, answer.text
-    return int(answer.json()["id"])
-
-
-def attach(browser: TestClient, call_id: str, label_id: int) -> Any:
-    answer = browser.put(f"/api/v1/calls/{call_id}/labels/{label_id}")
-    assert answer.status_code == 200, answer.text
-    return answer.json()["labels"]
 
 
 def test_label_is_given_shown_filtered_and_taken_away(signed_in: As, place: Seed) -> None:
@@ -115,6 +100,26 @@ def test_label_is_renamed_and_deleted_on_all_calls(signed_in: As) -> None:
     assert sam.delete(f"{LABELS}/{label}").status_code == 404
 
 
+def test_instructions_have_versions_that_supervisors_add(signed_in: As, place: Seed) -> None:
+    sam, label = signed_in("sam"), new_label(signed_in("sam"))
+    address = f"{LABELS}/{label}/instructions"
+    assert sam.get(address).json() == {"versions": []}
+    first = sam.put(address, json={"base": 0, "text": " Say what failed.\r\nName the part. "}).json()
+    assert (first["version"], first["text"]) == (1, "Say what failed.\nName the part.")
+    assert first["by"] == "sam"
+    assert sam.put(address, json={"base": 0, "text": "Late."}).status_code == 409
+    assert sam.put(address, json={"base": 1, "text": "x" * 2_001}).status_code == 422
+    assert [one["instructions"] for one in sam.get(LABELS).json()["labels"]] == [1]
+    assert sam.put(address, json={"base": 1, "text": ""}).json()["version"] == 2
+    assert [one["version"] for one in sam.get(address).json()["versions"]] == [2, 1]
+    assert [one["instructions"] for one in sam.get(LABELS).json()["labels"]] == [None]
+    assert signed_in("maria").put(address, json={"base": 2, "text": "Hers."}).status_code == 403
+    for method, body in (("GET", None), ("PUT", {"base": 0, "text": "x"})):
+        assert sam.request(method, f"{LABELS}/99/instructions", json=body).status_code == 404
+    details = [entry.details for entry in audit_entries(place.database) if entry.action == "label_changed"]
+    assert details[-1] == {"label": "complaint", "version": 2} and "failed" not in str(details)
+
+
 def test_labels_of_a_call_need_the_right_to_see_it(signed_in: As) -> None:
     label = new_label(signed_in("sam"))
     for method in ("PUT", "DELETE"):
@@ -158,16 +163,14 @@ def test_label_of_a_policy_is_given_and_removed_by_who_may_hold_calls(guarded: A
     attach(sam, DONE, label)
     address = f"/api/v1/calls/{DONE}/labels/{label}"
     bulk = [{"change": change, "calls": [DONE], "label_id": label} for change in ("label", "unlabel")]
-    with place.database.read() as conn:
-        before = len(list(trail.entries(conn)))
+    before = len(audit_entries(place.database))
     answers = [maria.put(address), maria.delete(address)]
     answers += [maria.post("/api/v1/calls/bulk", json=body) for body in bulk]
     assert {answer.status_code for answer in answers} == {403}
     assert {answer.json()["error"]["message"] for answer in answers} == {
         "A retention policy names the label complaint: this change needs the right calls:hold."
     }
-    with place.database.read() as conn:
-        assert len(list(trail.entries(conn))) == before
+    assert len(audit_entries(place.database)) == before
     assert [one["id"] for one in attach(maria, DONE, other)] == [label, other]
     assert sam.delete(address).status_code == 204
 

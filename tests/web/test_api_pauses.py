@@ -43,11 +43,12 @@ def test_silence_waits_for_no_thread_and_no_row(
     """The request announces the pause on the event loop; the thread that stores the row repeats it."""
     announced: list[tuple[bool, int]] = []
 
-    def announce(control: PauseControl, call_id: CallId) -> None:
+    def announce(control: PauseControl, call_id: CallId, announcement: str = "") -> str:
         with place.database.read() as conn:
             announced.append(
                 (asyncio.events._get_running_loop() is not None, len(pauses.of_call(conn, call_id)))
             )
+        return announcement or "one"
 
     monkeypatch.setattr(PauseControl, "announce", announce)
     with place.database.write() as conn:

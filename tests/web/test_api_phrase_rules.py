@@ -62,7 +62,7 @@ def test_rule_is_added_changed_and_removed(signed_in: As) -> None:
         ({"phrases": []}, "phrases"),
         ({"phrases": ["x" * 201]}, "phrases"),
         ({"phrases": ["--"]}, "Phrase 1 has no letter or digit."),
-        ({"phrases": ["(a"], "kind": "regex"}, "Phrase 1 is no regular expression of RE2 (missing ))."),
+        ({"phrases": ["(a"], "kind": "regex"}, "Phrase 1 is not a regular expression of RE2 (missing ))."),
         ({"phrases": ["(.{1,100}a){3}b"], "kind": "regex"}, "too complex"),
         ({"number_prefix": "0049"}, "number_prefix"),
         ({"within_s": 30}, "Invalid values"),

@@ -10,9 +10,8 @@ from callreel.store.people import technicians
 from callreel.web.options import WebOptions
 from tests.support.rows import a_rule
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed
+from tests.web.call_list import attach, ids, new_label
 from tests.web.conftest import As, MakeApp, browser_of
-from tests.web.test_api_calls import ids
-from tests.web.test_api_labels import attach, new_label
 
 EVERY = [LIVE, ABSENT, SUSPECT, DONE]
 

@@ -9,8 +9,8 @@ from callreel.domain.events import EventKind
 from callreel.store.calls import live_events
 from callreel.store.people import users
 from tests.support.seed import ABSENT, DONE, LIVE, SUSPECT, Seed
+from tests.web.call_list import ids
 from tests.web.conftest import As
-from tests.web.test_api_calls import ids
 
 CALL = f"/api/v1/calls/{DONE}"
 

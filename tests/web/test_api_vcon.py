@@ -15,10 +15,10 @@ from sqlalchemy import update
 from callreel.domain.access import Scope
 from callreel.domain.consent import Answer, Mode, OnDecline, Stamp
 from callreel.formats.vcon import identifier
-from callreel.store.audit import trail
 from callreel.store.calls import consents
 from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import legs as leg_table
+from tests.support.rows import audit_entries
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
 from tests.web.conftest import As, bearer
 
@@ -141,8 +141,7 @@ def test_withheld_call_has_neither_text_nor_audio(ada: TestClient, place: Seed) 
 
 def test_export_is_in_the_audit_trail(ada: TestClient, place: Seed) -> None:
     checked(ada, DONE)
-    with place.database.read() as conn:
-        entry = list(trail.entries(conn))[-1]
+    entry = audit_entries(place.database)[-1]
     assert (entry.action, entry.actor, entry.call_id) == ("exported", "ada", DONE)
 
 

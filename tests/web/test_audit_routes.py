@@ -12,22 +12,24 @@ from sqlalchemy import delete, update
 
 from callreel.domain.access import Right
 from callreel.domain.ids import RecordingSid
+from callreel.domain.transcript import TranscriptKind
 from callreel.domain.webhook import WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.runtime.secret_tokens import token_hash
 from callreel.scoring.dispute import ReviewState
-from callreel.store.audit import trail
+from callreel.store.calls import expired
 from callreel.store.db.tables import calls as call_table
 from callreel.store.db.tables import sessions as session_table
 from callreel.store.db.tables import users as user_table
 from callreel.store.db.tables import webhook_deliveries
 from callreel.store.insight import analyses
 from callreel.store.people import second_factors, users, welcome_tokens
+from callreel.store.transcripts import transcripts
 from callreel.store.webhooks import deliveries, endpoints
 from callreel.web.auth.access import RULES, Rule
 from callreel.web.auth.origin import SAFE_METHODS
 from tests.support.fake_engine import FakeEngine
-from tests.support.rows import a_found_item, a_review, an_analysis_row
+from tests.support.rows import a_found_item, a_review, an_analysis_row, audit_entries
 from tests.support.seed import DONE, LIVE, NOON, Seed, wav_bytes
 from tests.web.conftest import PASSWORD, As
 
@@ -71,9 +73,25 @@ def an_analysis(place: Seed, engine: FakeEngine) -> None:
         analyses.add(conn, an_analysis_row(DONE), [a_found_item()])
 
 
+def a_draft_of_a_silent_call(place: Seed, engine: FakeEngine) -> None:
+    a_draft(place, engine)
+    with place.database.write() as conn:
+        transcripts.put(conn, DONE, TranscriptKind.FINAL, "faster-whisper", "base.en", [])
+
+
+def no_text(place: Seed, engine: FakeEngine) -> None:
+    with place.database.write() as conn:
+        expired.delete_text(conn, DONE)
+
+
 def no_streams(place: Seed, engine: FakeEngine) -> None:
     with place.database.write() as conn:
         conn.exec_driver_sql("DELETE FROM streams")
+
+
+def not_answered(place: Seed, engine: FakeEngine) -> None:
+    with place.database.write() as conn:
+        conn.execute(update(call_table).values(answered_at=None))
 
 
 def parked(place: Seed, engine: FakeEngine) -> None:
@@ -184,8 +202,21 @@ REQUESTS: dict[tuple[str, str], Sent] = {
     ("PATCH", "/api/v1/labels/{label_id}"): Sent(
         {"name": "praise"}, before=LABEL_ADDED, details={"label": "praise", "before": "complaint"}
     ),
+    ("POST", "/api/v1/questions"): Sent(
+        {"question": "Which part failed?"},
+        prepare=no_text,
+        details={"model": "test-model", "calls": 0, "original": False},
+    ),
+    ("PUT", "/api/v1/labels/{label_id}/instructions"): Sent(
+        {"base": 0, "text": "Name the part."},
+        before=LABEL_ADDED,
+        details={"label": "complaint", "version": 1},
+    ),
     ("DELETE", "/api/v1/labels/{label_id}"): Sent(before=LABEL_ADDED, details={"calls": 0}),
     ("POST", f"{API}/pause"): Sent(call=LIVE, prepare=no_streams, details={"cause": "person"}),
+    ("POST", f"{API}/do-not-record"): Sent(
+        call=LIVE, prepare=not_answered, details={"seconds_after_answer": None}
+    ),
     ("POST", f"{API}/resume"): Sent(
         call=LIVE, prepare=no_streams, before=(("POST", f"{API}/pause", {}),), details={"cause": "person"}
     ),
@@ -269,6 +300,10 @@ REQUESTS: dict[tuple[str, str], Sent] = {
         details={"scorecard": 1, "version": 1},
     ),
     ("DELETE", f"{SCORED}/{{review_id}}"): Sent(prepare=a_draft),
+    ("POST", f"{SCORED}/{{review_id}}/suggestions"): Sent(
+        prepare=a_draft_of_a_silent_call,
+        details={"scorecard": 1, "model": "test-model", "suggestions": 0, "dropped": 0},
+    ),
     ("POST", f"{SCORED}/{{review_id}}/finish"): Sent(
         {"revision": 0, "answers": [{"question": 1, "points": 5}]},
         prepare=a_draft,
@@ -303,7 +338,7 @@ VALUES = {
     "sid": SID,
 }
 CHANGING = [
-    (method, rule) for rule in RULES for method in sorted(rule.methods - SAFE_METHODS) if rule.audit(method)
+    (method, rule) for rule in RULES for method in sorted(rule.methods - SAFE_METHODS) if rule.action(method)
 ]
 
 
@@ -312,12 +347,6 @@ def send(browser: TestClient, method: str, path: str, call: str = DONE, **body: 
         path = path.replace(f"{{{name}}}", value)
     query = "?reason=case%2017" if method == "DELETE" else ""
     return browser.request(method, path + query, **body).status_code
-
-
-def entries(place: Seed) -> list[Any]:
-    with place.database.read() as conn:
-        assert trail.verify(conn).broken is None
-        return list(trail.entries(conn))
 
 
 @pytest.mark.parametrize(
@@ -331,13 +360,13 @@ def test_route_writes_its_entry(
     sent.prepare(place, engine)
     for before_method, path, body in sent.before:
         assert send(browser, before_method, path, sent.call, json=body) < 300
-    before = len(entries(place))
+    before = len(audit_entries(place.database))
     content: dict[str, Any] = {"json": sent.json, "data": {"code": APP.now()} if sent.code else sent.data}
     if sent.content is not None:
         content = {"content": sent.content, "headers": {"Content-Type": rule.body}}
     assert send(browser, method, rule.path, sent.call, **content) < 400
-    [entry] = entries(place)[before:]
-    assert entry.action == rule.audit(method)
+    [entry] = audit_entries(place.database)[before:]
+    assert entry.action == rule.action(method)
     assert entry.actor == ("kim" if rule.path == "/welcome" else "ada")
     assert (entry.via, entry.address) == ("session", "testclient")
     assert entry.call_id == (sent.call if "{call_id}" in rule.path else None)
@@ -354,14 +383,14 @@ def test_refused_request_writes_no_entry(signed_in: As, place: Seed, method: str
     if status < 400:  # it needs no body
         assert rule.needs is None
         return
-    assert [entry for entry in entries(place) if entry.action != "sign_in_failed"] == []
+    assert [entry for entry in audit_entries(place.database) if entry.action != "sign_in_failed"] == []
 
 
 def test_rule_that_changes_something_needs_an_action() -> None:
     for methods in ("POST", "GET DELETE"):
         with pytest.raises(ValueError, match="audit trail"):
             Rule(methods, "/api/v1/odd", Right.READ_CALLS)
-    assert [rule.path for rule in RULES if not rule.methods <= SAFE_METHODS and not rule.audit("POST")] == [
+    assert [rule.path for rule in RULES if not rule.methods <= SAFE_METHODS and not rule.action("POST")] == [
         "/api/v1/calls/bulk",
         "/api/v1/softphone/token",
         "/api/v1/numbers",

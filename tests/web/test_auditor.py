@@ -15,6 +15,7 @@ from callreel.store.audit import accesses, trail
 from callreel.store.calls import layers
 from callreel.web.app import WebOptions
 from callreel.web.auth import auditor
+from tests.support.rows import audit_entries
 from tests.support.seed import DONE, NUMBER, SAID, Seed
 from tests.web.conftest import PASSWORD, As, MakeApp, bearer, enter
 
@@ -29,9 +30,7 @@ def entries(place: Seed) -> Entries:
 
     def settled() -> list[Any]:
         accesses.settle(place.database, datetime.now(UTC) + timedelta(hours=1))
-        with place.database.read() as conn:
-            assert trail.verify(conn).broken is None
-            return list(trail.entries(conn))
+        return audit_entries(place.database)
 
     return settled
 

@@ -3,11 +3,14 @@
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from callreel.domain.call import CallState
+from callreel.domain.call import CallState, Role
 from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
+from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.store.calls import calls
+from callreel.store.transcripts import transcripts
 from tests.support.seed import DONE, LIVE, NOON, Seed, record
+from tests.web.call_parts import parts_of_call
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -166,6 +169,8 @@ def test_scrolled_reader_stays_and_can_jump_to_the_latest_words(
     say(place, LIVE, EventKind.FINAL, **words(20, "the newest", 60_000))
     expect(turns).to_have_count(17)
     assert scroll.evaluate("(box) => box.scrollTop") == 0
+    place_of_it = page.locator(".latest-place").bounding_box()
+    assert place_of_it is not None and place_of_it["height"] == 0, "it moves nothing"
     page.get_by_role("button", name="Latest words").click()
     expect(turns.last).to_be_in_viewport()
     expect(page.get_by_role("button", name="Latest words")).to_be_hidden()
@@ -223,14 +228,33 @@ def test_late_final_is_inserted_by_its_time(page: Page, base_url: str, place: Se
     assert turns.all_inner_texts()[-2:] == ["first", "second"]
 
 
-def test_end_of_a_call_is_shown_without_a_reload(page: Page, base_url: str, place: Seed) -> None:
+def test_end_of_a_call_is_shown_without_a_reload(browser: Browser, base_url: str, place: Seed) -> None:
+    page = browser.new_page()  # without the fixture's check, because a 503 is an error on the console
     open_live(page, base_url, place)
     page.evaluate("window.notReloaded = true")
+    page.route(f"**/calls/{LIVE}", lambda route: route.fulfill(status=503), times=1)
     with place.database.write() as conn:
         calls.set_state(conn, LIVE, CallState.ENDED, NOON)
     say(place, LIVE, EventKind.CALL, state="ended")
     expect(page.locator("#head .badge")).to_have_text("Processing")
+    # Its text may come after the verdict, as when the engine had failed.
+    with place.database.write() as conn:
+        calls.set_state(conn, LIVE, CallState.CLOSED, NOON)
+    say(place, LIVE, EventKind.CALL, state="closed")
+    expect(page.locator("#final")).to_contain_text("so there is no final transcript")
+    with place.database.write() as conn:
+        transcripts.put(
+            conn, LIVE, TranscriptKind.FINAL, "engine", "", [Turn(Role.AGENT, 0, 900, "at last", None)]
+        )
+    place.bus.publish(record(place, LIVE, EventKind.TRANSCRIPT, turns=1))
+    expect(page.locator("#final .turn .text").first).to_have_text("at last")
+    expect(page.locator("call-review[data-ready]")).to_be_attached()
     assert page.evaluate("window.notReloaded") is True
+    left_open = parts_of_call(page)
+    page.reload()
+    expect(page.locator("call-review[data-ready]")).to_be_attached()
+    assert parts_of_call(page) == left_open
+    page.context.close()
 
 
 def test_list_updates_live(page: Page, base_url: str, place: Seed) -> None:

@@ -13,6 +13,8 @@ from callreel.store.calls import calls, live_events, pauses, phrase_alerts
 from callreel.store.transcripts import finals
 from tests.support.rows import a_rule
 from tests.support.seed import LIVE, NOON, Seed, record
+from tests.web.axe import need_axe, serious_violations
+from tests.web.test_listening import capturing
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -114,6 +116,45 @@ def test_wall_follows_live_calls_by_one_stream(page: Page, base_url: str, place:
     place.bus.publish(record(place, LIVE, EventKind.CALL, state="ended"))
     expect(page.locator("#calls")).to_contain_text("No calls now.")
     assert len([url for url in streams if "/events?" in url and "kinds=" in url]) == 2  # one for each visit
+
+
+def test_supervisor_listens_from_the_wall_and_on_the_page_of_the_call(
+    page: Page, base_url: str, place: Seed
+) -> None:
+    need_axe()
+    received = page.locator("call-listening[data-received-ms]")
+    with capturing(place) as capture:
+        page.goto(f"{base_url}/wall")
+        listen = page.get_by_role("button", name="Listen to the call of maria")
+        listen.click()
+        expect(listen).to_have_attribute("aria-pressed", "true")
+        expect(page.locator("[data-listening-state]")).to_have_text("Listening")
+        capture.speak(2_000)
+        expect(page.locator("[data-listening-state]")).to_have_text(
+            re.compile("Listening to maria → .* for 0:01")
+        )
+        assert serious_violations(page) == []
+        place.bus.publish(record(place, LIVE, EventKind.CALL, state="live"))
+        expect(listen).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="Stop listening").click()
+        expect(received).to_have_count(0)
+        page.goto(f"{base_url}/calls/{LIVE}")
+        expect(page.get_by_role("button", name="Listen")).to_be_visible()
+        page.keyboard.press("l")
+        expect(page.locator("[data-listening-state]")).to_have_text("Listening")
+        capture.speak(320)
+        expect(received).to_have_attribute("data-received-ms", "320")
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        with place.database.write() as conn:
+            calls.set_state(conn, LIVE, CallState.ENDED, NOON)
+        place.bus.publish(record(place, LIVE, EventKind.CALL, state="ended"))
+        expect(page.get_by_role("alert").filter(has_text="Listening ended")).to_have_text(
+            "Listening ended: the call is over."
+        )
+    expect(page.locator("#accesses")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#accesses")).to_contain_text("listened")
 
 
 def test_wall_of_a_hidden_page_is_drawn_anew_without_replay(page: Page, base_url: str, place: Seed) -> None:

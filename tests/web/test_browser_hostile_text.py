@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import logging
+import re
+import zipfile
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -194,7 +196,7 @@ ADDRESSES: Final = [
 PAGES: Final = [
     path for path in ADDRESSES
     if not path.startswith(("/api/v1/", "/health", "/static", "/openapi", "/metrics", "/events", "/notices"))
-    and "/layers/" not in path and "/transcript." not in path and "/trail." not in path and not path.endswith(".csv") and not path.endswith("/events")
+    and "/layers/" not in path and "/transcript." not in path and "/trail." not in path and not path.endswith((".csv", ".zip", "/events", "/listen"))
 ]  # fmt: skip
 
 WATCH = """
@@ -283,7 +285,9 @@ def test_hostile_text_stays_text_in_every_answer(poisoned: Poisoned) -> None:
         answer = ada.get(path)
         kind = answer.headers.get("content-type", "").partition(";")[0]
         assert answer.headers["x-content-type-options"] == "nosniff" and "pwned" not in answer.headers
-        assert (kind == "text/html") is (path in PAGES) or path.startswith(("/sign-in", "/welcome")), (
+        assert (kind == "text/html") is (path in PAGES) or path.startswith(
+            ("/sign-in", "/welcome", "/ask")
+        ), (
             path,
             kind,
         )
@@ -294,6 +298,10 @@ def test_hostile_text_stays_text_in_every_answer(poisoned: Poisoned) -> None:
         elif kind == "text/csv":
             for row in csv.reader(io.StringIO(answer.text)):
                 assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in row), row
+        elif kind == "application/zip":  # of files that are answers too
+            with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+                for name in archive.namelist():
+                    assert re.fullmatch(r"[\w./-]+", name) and ".." not in name, name
         elif kind == "text/event-stream":
             for line in answer.text.splitlines():
                 assert line.partition(":")[0] in ("", "id", "event", "data", "retry"), line

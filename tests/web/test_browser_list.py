@@ -22,12 +22,18 @@ from callreel.web.options import WebOptions
 from tests.support.rows import a_found_item, an_analysis_row
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, NUMBER, SUSPECT, Seed, record
 from tests.web.axe import need_axe, serious_violations
+from tests.web.call_list import add_measures
 from tests.web.conftest import PASSWORD, MakeApp
 from tests.web.routes import endpoints
 from tests.web.spoken_call import SPOKEN, add_spoken_call
-from tests.web.test_measures import add_measures
 
 ERASED = CallId("9123456789ab")
+TYPE = """text => {
+    const search = document.querySelector("[name=q]");
+    search.value = text;
+    search.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+"""Types into the search without moving the mouse or the page."""
 
 pytest_plugins = ("tests.web.chromium",)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -77,8 +83,9 @@ def test_filters_are_kept_in_the_url(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/?verdict=suspect")
     expect(page.locator(".call")).to_have_count(1)
     expect(page.locator(f"#call-{SUSPECT}")).to_be_visible()
-    expect(page.get_by_label("Verdict")).to_have_value("suspect")
-    page.get_by_label("Verdict").select_option("explained")
+    verdict = page.get_by_role("combobox", name="Verdict")
+    expect(verdict).to_have_value("suspect")
+    verdict.select_option("explained")
     expect(page.locator(f"#call-{ABSENT}")).to_be_visible()
     assert page.url.endswith("/?verdict=explained")
     page.get_by_role("button", name="Clear filters").click()
@@ -91,6 +98,8 @@ def test_filters_are_kept_in_the_url(page: Page, base_url: str) -> None:
 def test_unfinished_filter_keeps_the_list_and_is_explained(browser: Browser, base_url: str) -> None:
     page = browser.new_page()  # without the fixture's check, because a 422 is an error on the console
     page.goto(base_url)
+    refused: list[str] = []
+    page.on("response", lambda answer: refused.append(answer.url) if answer.status == 422 else None)
     search = page.locator("[name=q]")
     search.fill("agent:jonas")
     expect(page.locator(".call")).to_have_count(1)
@@ -103,6 +112,7 @@ def test_unfinished_filter_keeps_the_list_and_is_explained(browser: Browser, bas
     expect(page.locator("[data-found]")).to_have_text("1 call found")
     expect(page.locator("[data-problem]")).to_have_text("")
     expect(search).to_have_attribute("aria-invalid", "false")
+    assert len(refused) == 1, "the counts are not requested with it"
     page.close()
 
 
@@ -130,6 +140,48 @@ def test_measures_are_sorted_filtered_and_shown(page: Page, base_url: str, place
     expect(page.get_by_role("img", name=re.compile("Interruptions"))).to_be_visible()
     page.get_by_role("link", name="jonas").click()
     expect(page.locator(".call")).to_have_count(1)
+
+
+def test_counts_beside_the_list_add_and_remove_filters(page: Page, base_url: str, place: Seed) -> None:
+    need_axe()
+    with place.database.write() as conn:
+        labels.attach(conn, DONE, labels.add(conn, "Data request", LabelColor.RED).id, "ada", NOON)
+    page.goto(f"{base_url}/?from=2026-11-01")
+    panel = page.locator("[data-facets]")
+    rows = page.locator(".call")
+    expect(panel.get_by_role("link")).to_have_text(
+        ["maria 3 calls", "jonas 1 call", "Verified 1 call", "Explained 1 call", "Suspect 1 call",
+         "No verdict 1 call", "Data request 1 call", "Outgoing 3 calls", "Incoming 1 call"]
+    )  # fmt: skip
+    panel.get_by_role("link", name="maria 3 calls").click()
+    expect(page).to_have_url(f"{base_url}/?from=2026-11-01&agent=maria")
+    chosen = panel.get_by_role("link", name="Remove the filter maria 3 calls")
+    expect(chosen).to_be_focused()
+    expect(rows).to_have_count(3)
+    assert serious_violations(page) == []
+    chosen.press("Enter")
+    expect(rows).to_have_count(4)
+    page.get_by_label("Search transcripts").fill('label:"data request"')
+    panel.get_by_role("link", name="Remove the filter Data request 1 call").click()
+    expect(page).to_have_url(f"{base_url}/?from=2026-11-01")
+    page.set_viewport_size({"width": 390, "height": 800})
+    expect(panel.get_by_role("link")).to_have_count(0)
+    page.locator("h1").click()
+    page.keyboard.press("n")
+    jonas = panel.get_by_role("link", name="jonas 1 call")
+    jonas.hover()
+    page.mouse.down()
+    page.evaluate(TYPE, "after:2026-11-01")
+    expect(jonas).to_have_attribute(
+        "href", re.compile("after")
+    )  # the counts are drawn again during the click
+    page.mouse.up()
+    expect(page).to_have_url(f"{base_url}/?q=after%3A2026-11-01&from=2026-11-01&agent=jonas")
+    expect(rows).to_have_count(1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious_violations(page) == []
+    page.get_by_role("button", name="Clear filters").click()
+    expect(panel).to_be_hidden()
 
 
 def test_invalid_filter_is_removed_from_the_url(page: Page, base_url: str) -> None:
@@ -323,7 +375,7 @@ def test_settings_are_searched(page: Page, base_url: str) -> None:
     page.goto(f"{base_url}/settings")
     page.get_by_role("searchbox", name="Search settings").fill("callreel port")
     expect(page.locator(".settings > div:visible").filter(has_text="CALLREEL_PORT")).to_have_count(1)
-    expect(page.locator("[data-found]")).to_have_text(re.compile(r"^\d settings? found$"))
+    expect(page.locator("[data-found]")).to_have_text(re.compile(r"^\d+ settings? found$"))
     assert page.locator("[data-settings]:visible").count() < page.locator("[data-settings]").count()
     page.get_by_role("searchbox", name="Search settings").fill("")
     expect(page.locator("[data-settings]:visible")).to_have_count(page.locator("[data-settings]").count())
@@ -388,5 +440,8 @@ def test_every_page_fits_its_screen_and_axe_finds_nothing_serious(
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(f"{sign_in_url}/")
     found += page_faults(page, f"{sign_in_url}/me", width)
+    page.set_viewport_size({"width": 1200, "height": 900})
+    header = page.locator(".banner").bounding_box()
+    assert header is not None and header["height"] < 110, "two rows for an administrator"
     context.close()
     assert found == []

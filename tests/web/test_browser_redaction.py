@@ -4,9 +4,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from callreel.domain.call import Role
+from callreel.domain.events import EventKind
 from callreel.domain.redaction import Entity, Stretch
 from callreel.store.transcripts import redactions
-from tests.support.seed import Seed, at
+from tests.support.seed import Seed, at, record
 from tests.web.spoken_call import SPOKEN, add_spoken_call
 
 pytest_plugins = ("tests.web.chromium",)
@@ -56,3 +57,34 @@ def test_supervisor_sees_masks_and_originals_and_changes_redactions(opened: Page
     expect(opened.locator("call-review[data-ready]")).to_be_attached()
     expect(masks).to_have_count(1)
     expect(opened.locator("#redaction")).to_contain_text("Removed redactions: 1")
+
+
+def test_half_filled_redaction_form_survives_an_update_of_the_page(
+    opened: Page, base_url: str, place: Seed
+) -> None:
+    opened.get_by_text("Redact a part").click()
+    card = opened.locator("#redaction")
+    card.get_by_label("From").fill("0.7")
+    card.get_by_label("Kind").select_option("address")
+    card.get_by_label("To").fill("1.5")
+    with place.database.write() as conn:
+        redactions.add(conn, SPOKEN, Stretch(Role.TECHNICIAN, Entity.NAME, 1_500, 2_000), "", at(0))
+    place.bus.publish(record(place, SPOKEN, EventKind.STAGE, stage="measure"))
+    expect(card.get_by_role("button", name="Remove redaction")).to_have_count(2)
+    expect(card.get_by_label("To")).to_be_focused()
+    expect(card.get_by_label("To")).to_have_value("1.5")
+    expect(card.get_by_label("From")).to_have_value("0.7")
+    expect(card.get_by_label("Kind")).to_have_value("address")
+    expect(card.get_by_label("Party")).to_have_value("technician")
+
+
+def test_turn_being_corrected_survives_an_update_of_the_page(
+    opened: Page, base_url: str, place: Seed
+) -> None:
+    opened.locator('[data-view="final"] .turn').first.get_by_role("button", name="Correct").click()
+    opened.get_by_label("What was said").fill("What I am typing")
+    with place.database.write() as conn:
+        redactions.add(conn, SPOKEN, Stretch(Role.TECHNICIAN, Entity.NAME, 1_500, 2_000), "", at(0))
+    place.bus.publish(record(place, SPOKEN, EventKind.STAGE, stage="measure"))
+    expect(opened.locator("#redaction").get_by_role("button", name="Remove redaction")).to_have_count(2)
+    expect(opened.get_by_label("What was said")).to_have_value("What I am typing")

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from callreel.store.db.tables import users
 from callreel.web.options import WebOptions
+from tests.support.language_model import asking, completion
 from tests.support.seed import DONE, Seed
 from tests.web.axe import need_axe, serious_violations
 from tests.web.chromium import serving
@@ -65,6 +66,10 @@ def make_scorecard(page: Page, url: str) -> None:
         question.get_by_label("Question", exact=True).fill(text)
         question.get_by_label("Answer").select_option(kind)
     page.get_by_role("group", name="Question 3").get_by_label("Critical").check()
+    tops = page.locator(".questions li:first-child .row > label:not(.check)").evaluate_all(
+        "labels => labels.map(label => label.getBoundingClientRect().top)"
+    )
+    assert len(tops) == 2 and tops[0] == tops[1], "the fields stand on one line"
     look(page, "form")
     page.get_by_role("button", name="Add scorecard").click()
     expect(page.locator("[data-cards]")).to_contain_text("Service calls")
@@ -167,6 +172,7 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     by_agent = sam.get_by_role("region", name="Mean scores by agent and month")
     expect(by_agent.get_by_role("row", name="maria")).to_contain_text("86.7 %")
     expect(sam.get_by_role("region", name="Mean points by question")).to_contain_text("60.0 %")
+    expect(by_agent.get_by_role("columnheader", name="Trend")).to_be_visible()
     look(sam, "results")
     expect(sam.locator("scorecard-results")).to_have_attribute("data-zone", "Europe/Berlin")
     csv = sam.get_by_role("link", name="Download CSV")
@@ -211,6 +217,47 @@ def test_draft_is_saved_and_finished_although_responses_are_lost(browser: Browse
     review.locator("summary").click()
     expect(review).to_contain_text("First and second")
     page.close()
+
+
+def test_suggestion_is_an_answer_only_when_it_is_accepted(page: Page, place: Seed) -> None:
+    def suggested(question: int, answer: str, *turns: int) -> dict[str, object]:
+        return {"question": question, "answer": answer, "reason": "Said <b>so</b>.", "turns": turns}
+
+    reply = {
+        "answers": [
+            suggested(1, "yes", 1, 2),
+            suggested(2, "4", 3),
+            suggested(3, "no", 1),
+            suggested(3, "yes"),
+        ]
+    }
+    need_axe()
+    with asking(place, completion(reply), demo=True) as (app, _), serving(app, place) as url:
+        make_scorecard(page, url)
+        begin(page, url)
+        draft = page.get_by_role("form", name="Your review: Service calls")
+        draft.get_by_role("group", name="3. Said that it is recorded?").get_by_text("Yes", exact=True).click()
+        draft.get_by_role("button", name="Suggest answers").click()
+        expect(draft).to_contain_text("2 suggestions by language model test-model")
+        expect(draft).to_contain_text("1 question that you have answered keeps your answer.")
+        expect(draft).to_contain_text("Left out without a real turn or a possible answer: 1.")
+        greeted = draft.get_by_role("group", name="Suggestion: Greeted the caller?")
+        expect(greeted).to_contain_text("Suggested Yes Said <b>so</b>.")
+        expect(greeted.get_by_role("link")).to_have_count(2)
+        expect(draft.get_by_role("radio", checked=True)).to_have_count(1)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            look(page, f"suggestions-{scheme}")
+        draft.get_by_role("button", name="Dismiss: Empathy").click()
+        with page.expect_response(lambda response: response.request.method == "PUT"):
+            draft.get_by_role("button", name="Accept: Greeted the caller?").click()
+        page.reload()
+        expect(draft.get_by_role("radio", checked=True)).to_have_count(2)
+        expect(
+            draft.get_by_role("group", name="1. Greeted the caller?").get_by_title("Play from here")
+        ).to_have_count(2)
+        expect(draft.locator(".suggestion")).to_have_count(0)
+        page.goto("about:blank")  # the server ends first
 
 
 def test_draft_keeps_what_was_typed_while_the_server_fails(browser: Browser, base_url: str) -> None:

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from callreel.web.app import WebOptions
-from tests.support.oidc_provider import free_port, oidc_provider
+from tests.support.oidc_provider import oidc_provider
+from tests.support.program import free_port
 from tests.support.seed import Seed
 from tests.web.axe import need_axe, serious_violations
 from tests.web.chromium import serving

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.web.carrier_side import CALLBACKS, CarrierSide, carrier_side
-from tests.web.test_carrier_routes import stored
+from tests.web.carrier_side import CALLBACKS, CarrierSide, carrier_side, stored
 
 HERE = ("127.0.0.1", 50_000)
 VOICE = b"To=+12125550123&From=client:ada"

@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from sqlalchemy import func, select
 from starlette.types import Message
 from twilio.request_validator import RequestValidator
 
@@ -18,7 +17,6 @@ from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
 from callreel.simulator.calls.twiml_reader import read_twiml
 from callreel.simulator.calls.twiml_script import Dial, DialNumber, Say
-from callreel.store.db.tables import metadata
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.carrier import webhooks
 from callreel.web.carrier.webhooks import MAX_FORM_BYTES, CarrierServices
@@ -38,6 +36,7 @@ from tests.web.carrier_side import (
     signature_check,
     signed,
     signed_with_shared_key,
+    stored,
 )
 
 CALL = CallId("000000000001")
@@ -54,16 +53,6 @@ def called(side: CarrierSide) -> CarrierSide:
     """After the voice request of a call."""
     assert side.post("/twilio/voice", VOICE)[0] == 200
     return side
-
-
-def stored(side: CarrierSide) -> dict[str, int]:
-    """How many rows each table has that has any."""
-    with side.installation.database.read() as conn:
-        counts = {
-            table.name: conn.execute(select(func.count()).select_from(table)).scalar_one()
-            for table in metadata.sorted_tables
-        }
-    return {name: count for name, count in counts.items() if count}
 
 
 # Valid requests

@@ -22,7 +22,6 @@ from callreel.store.db.tables import users as users_table
 from callreel.store.people import users
 from callreel.web import app as web
 from callreel.web.app import WebContext, WebOptions, create_app
-from callreel.web.auth.attempts import AttemptLimit
 from callreel.web.carrier.webhooks import CarrierServices
 from tests.support.installation import answering
 from tests.support.postgres import postgres_server
@@ -46,6 +45,8 @@ REFUSED_BY_SOME = (
     "9999-12-31",
 )
 """Texts that one database stores or compares and another refuses; the second database gets only these."""
+AGAIN = ("a\0b", "\ufffe\ufdd0", "9" * 23, "NaN", "9999-12-31")
+"""For a parameter or field that another route has had, with the same schema: only its use can differ, not its reading."""
 OTHER_VALUES: tuple[Any, ...] = (
     "\ud83d",
     "a\udfffb",
@@ -59,6 +60,9 @@ OTHER_VALUES: tuple[Any, ...] = (
     [],
     {"\ud83d": "\0"},
 )
+NUMBERS: tuple[Any, ...] = (2**31, 2**63, -(2**63), 10**400)
+OTHERS_AGAIN: tuple[Any, ...] = ("\ud83d", 10**400, None)
+SAID_ABOUT_IT = ("title", "description", "default", "examples")
 PATHS = {"call_id": DONE, "name": "1", "ending": "txt", "sid": "RE" + "0" * 32}
 STREAMS = {"/events", "/calls/{call_id}/events"}
 
@@ -96,7 +100,7 @@ def _seeded(folder: Path, url: str | None) -> Iterator[Seed]:
 
 
 @pytest.fixture(scope="module")
-def client(place: Seed, cheap_hashes: None) -> TestClient:
+def client(place: Seed) -> TestClient:
     context = WebContext(place.database, place.blobs, place.bus, WebOptions())
     intake = CallbackIntake(
         context.clock,
@@ -108,7 +112,6 @@ def client(place: Seed, cheap_hashes: None) -> TestClient:
         signature_check(), PUBLIC, voice, consenting(context), intake, commits, Counters()
     )
     app = create_app(context, services)
-    app.state.sign_in._by_address = app.state.sign_in.welcome_attempts = AttemptLimit(limit=10**6)
     return TestClient(app, base_url=PUBLIC, follow_redirects=False, raise_server_exceptions=False)
 
 
@@ -154,16 +157,40 @@ def filled(path: str, **values: str) -> str:
     return path
 
 
-def parameters(operation: dict[str, Any], place: str) -> list[str]:
-    return [one["name"] for one in operation.get("parameters", []) if one["in"] == place]
+class Values:
+    """The values for each parameter and field: all for the first route that has a text or number, few for later ones.
+
+    What is an object, a list, a choice or a flag is read by one library in the same way everywhere, and gets few.
+    """
+
+    def __init__(self, first: tuple[Any, ...], again: tuple[Any, ...]) -> None:
+        self._first = first
+        self._again = again
+        self._had = {"object", "array", "boolean", "choice"}
+
+    def of(self, place: str, name: str, schema: dict[str, Any]) -> tuple[Any, ...]:
+        kind = "choice" if "enum" in schema else schema.get("type", "")
+        if kind in ("string", "integer", "number", ""):
+            rules = {rule: value for rule, value in schema.items() if rule not in SAID_ABOUT_IT}
+            kind = json.dumps([place, name, rules], sort_keys=True)
+        values = self._again if kind in self._had else self._first
+        self._had.add(kind)
+        return values
+
+
+def parameters(operation: dict[str, Any], place: str) -> list[dict[str, Any]]:
+    return [one for one in operation.get("parameters", []) if one["in"] == place]
+
+
+def body_schema(operation: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    content = operation.get("requestBody", {}).get("content", {})
+    return content[kind]["schema"] if kind in content else None
 
 
 def fields(operation: dict[str, Any], schemas: dict[str, Any], kind: str) -> dict[str, Any]:
     """The fields of a body by name, with a plausible value each."""
-    content = operation.get("requestBody", {}).get("content", {})
-    if kind not in content:
+    if (schema := body_schema(operation, kind)) is None:
         return {}
-    schema = content[kind]["schema"]
     schema = schemas[
         schema.get("anyOf", [schema])[0]["$ref"].rpartition("/")[2]
     ]  # an optional body has `anyOf`
@@ -184,34 +211,45 @@ def plausible(schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
     return {"string": "+12125550123", "integer": 1, "number": 1.0, "boolean": False}[schema["type"]]
 
 
-def variants(body: Any, values: tuple[Any, ...]) -> Iterator[Any]:
-    """`body` with one of its leaves replaced at a time."""
+def variants(
+    body: Any, schema: dict[str, Any], schemas: dict[str, Any], values: Values, name: str = ""
+) -> Iterator[Any]:
+    """`body` with one of its leaves replaced at a time. `schema` describes it, `name` is its field."""
+    while "anyOf" in schema or "$ref" in schema:
+        schema = schema["anyOf"][0] if "anyOf" in schema else schemas[schema["$ref"].rpartition("/")[2]]
     if isinstance(body, dict):
-        for name, inner in body.items():
-            for changed in variants(inner, values):
-                yield {**body, name: changed}
+        for field, inner in body.items():
+            for changed in variants(inner, schema["properties"][field], schemas, values, field):
+                yield {**body, field: changed}
         yield {**body, "\ud83d": 1}
     elif isinstance(body, list):
-        for changed in variants(body[0], values):
+        for changed in variants(body[0], schema["items"], schemas, values, name):
             yield [changed]
-    yield from values
+    yield from values.of("body", name, schema)
 
 
 def test_no_path_or_query_value_is_a_server_error(send: Send, texts: tuple[str, ...]) -> None:
+    values = Values(texts, AGAIN)
     for method, path, operation, _ in operations():
-        for value in texts:
-            for name in parameters(operation, "path"):
+        for one in parameters(operation, "path"):
+            for value in values.of(one["in"], one["name"], one["schema"]):
                 if value not in ("", ".."):
-                    send(method, filled(path, **{name: value[:300]}))
-            for name in parameters(operation, "query"):
-                send(method, filled(path), params={name: value})
+                    send(method, filled(path, **{one["name"]: value[:300]}))
+        for one in parameters(operation, "query"):
+            for value in values.of(one["in"], one["name"], one["schema"]):
+                send(method, filled(path), params={one["name"]: value})
 
 
 def test_no_body_value_is_a_server_error(send: Send, texts: tuple[str, ...]) -> None:
     headers = {"Content-Type": "application/json"}
+    others = OTHER_VALUES if texts is TEXTS else NUMBERS  # others are read before the database sees them
+    values = Values((*texts, *others), (*AGAIN, *OTHERS_AGAIN))
     for method, path, operation, schemas in operations():
+        schema = body_schema(operation, "application/json")
+        if schema is None:
+            continue
         body = fields(operation, schemas, "application/json")
-        for changed in variants(body, (*texts, *OTHER_VALUES)) if body else ():
+        for changed in variants(body, schema, schemas, values):
             send(method, filled(path), content=json.dumps(changed), headers=headers)
 
 

@@ -10,12 +10,12 @@ from fastapi.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 
 from callreel.web.app import WebContext, WebOptions, create_app
+from callreel.web.auth.attempts import BusyError
 from callreel.web.heavy_requests import (
     AT_ONCE,
     CURRENT,
     MOST_WAITING,
     PIECE_BYTES,
-    BusyError,
     HeavyRequests,
     in_pieces,
 )
@@ -27,8 +27,9 @@ from tests.web.routes import endpoints
 HEAVY = {
     "GET /api/v1/calls", "GET /api/v1/calls/{call_id}", "GET /api/v1/calls/{call_id}/difference", "GET /api/v1/calls/{call_id}/peaks",
     "GET /api/v1/calls/{call_id}/revisions", "POST /api/v1/calls/{call_id}/revisions", "GET /api/v1/statistics", "GET /calls/{call_id}",
-    "GET /calls/{call_id}/transcript.{ending}", "GET /statistics", "GET /api/v1/calls/{call_id}/vcon",
+    "GET /calls/{call_id}/transcript.{ending}", "GET /calls/{call_id}/all.zip", "GET /statistics", "GET /api/v1/calls/{call_id}/vcon",
     "GET /api/v1/retention", "GET /retention", "GET /operations", "POST /operations/retry", "GET /api/v1/scorecards/results",
+    "GET /api/v1/report", "GET /api/v1/facets",
     "GET /report", "GET /scorecards/results", "GET /scorecards/results.csv",
 }  # fmt: skip
 

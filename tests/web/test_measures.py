@@ -2,20 +2,9 @@
 
 from fastapi.testclient import TestClient
 
-from callreel.domain.call import Role
-from callreel.domain.measures import CallSpeech, Span, measure
-from callreel.store.calls import measures
-from tests.support.seed import ABSENT, DONE, SUSPECT, Seed, at
+from tests.support.seed import ABSENT, DONE, SUSPECT, Seed
+from tests.web.call_list import add_measures
 from tests.web.conftest import As
-
-
-def add_measures(place: Seed) -> None:
-    """The suspect call has an interruption by its agent and long silences; the absent one is silent."""
-    speech = {Role.AGENT: [Span(10_000, 30_000)], Role.TECHNICIAN: [Span(1_000, 12_000)]}
-    with place.database.write() as conn:
-        found = measure(CallSpeech(speech, 0, 90_000, ringing_ms=4_000), silence_limit_ms=5_000)
-        measures.put(conn, SUSPECT, at(600), found)
-        measures.put(conn, ABSENT, at(1_200), measure(CallSpeech({}, 0, 3_000), silence_limit_ms=5_000))
 
 
 def listed(browser: TestClient, query: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The operations page, its forms, the metrics and /health, in demo mode on loopback."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,15 +13,19 @@ from callreel.domain.call import CallState
 from callreel.domain.errors import StoreError
 from callreel.domain.events import Json
 from callreel.domain.ids import RecordingSid
+from callreel.domain.mail import MailState
 from callreel.domain.recording import CloudState
 from callreel.domain.work import Workflow
 from callreel.ops.health import Health, check_runs
 from callreel.ops.metrics import LiveGauges, Metrics, reason_of
 from callreel.postcall.durable import StepFailedError
+from callreel.review.week import Week
 from callreel.runtime.counters import Counters
 from callreel.runtime.retry import Retry
 from callreel.runtime.stage_times import StageTimes
 from callreel.store.calls import calls, outbox, recordings
+from callreel.store.files.data_folder import check_writable
+from callreel.store.mail import report_mails
 from callreel.web.app import create_app
 from callreel.web.options import WebContext, WebOptions
 from tests.support.fake_engine import FakeEngine
@@ -28,13 +33,14 @@ from tests.support.installation import NOON, Installation, a_call, leg, temporar
 
 SID = RecordingSid("RE" + "1" * 32)
 WHY = "the carrier answered 500, 8 times"
+SHOWN = "The carrier answered 500, 8 times."
 
 
 @pytest.fixture
 def installation() -> Iterator[Installation]:
     """With one call whose recording could not be fetched."""
     with temporary_installation() as here:
-        here.blobs.check_writable()
+        check_writable(here.blobs.root)
         call = a_call(here)
         with here.database.write() as conn:
             calls.set_state(conn, call.id, CallState.ENDED, NOON)
@@ -87,7 +93,10 @@ def client(installation: Installation, wrong: list[str], work: FakeEngine) -> It
 
     health = Health(
         installation.clock,
-        {"database": check_runs(check), "folder": check_runs(installation.blobs.check_writable)},
+        {
+            "database": check_runs(check),
+            "folder": check_runs(lambda: check_writable(installation.blobs.root)),
+        },
     )
     counters = Counters()
     counters.add("callbacks_taken", 3)
@@ -105,7 +114,7 @@ def client(installation: Installation, wrong: list[str], work: FakeEngine) -> It
     )  # fmt: skip
     context = WebContext(
         installation.database, installation.blobs, installation.bus,
-        WebOptions(demo=True, engine_report=lambda: ENGINE_REPORT),
+        WebOptions(demo=True, engine_report=lambda: ENGINE_REPORT, mails_report=True),
         installation.clock, health=health, metrics=metrics, work=work,
     )  # fmt: skip
     app = create_app(context)
@@ -143,13 +152,18 @@ def test_health_names_failing_checks_and_nothing_else(client: TestClient, wrong:
 
 
 def test_parked_recording_is_shown_with_its_reason_and_retried(client: TestClient, work: FakeEngine) -> None:
-    assert WHY in client.get("/operations").text
+    assert SHOWN in client.get("/operations").text
     answer = client.post(f"/operations/recordings/{SID}/retry", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/operations")
     assert work.queue == [(Workflow.DOWNLOAD, f"{SID}#1", 1)]
     page = client.get("/operations").text
-    assert WHY not in page and "stage download, queued" in page
+    assert SHOWN not in page and "stage download, queued" in page
     assert client.post(f"/operations/recordings/{SID}/retry").status_code == 404, "it is parked no more"
+
+
+def test_retry_on_the_page_of_the_call_leads_back_to_it(client: TestClient, work: FakeEngine) -> None:
+    answer = client.post(f"/operations/recordings/{SID}/retry", data={"back": "call"}, follow_redirects=False)
+    assert answer.headers["location"].startswith("/calls/") and len(work.queue) == 1
 
 
 def test_retry_all_retries_parked_recordings_only(
@@ -175,14 +189,16 @@ def test_retry_all_retries_parked_recordings_only(
         (Workflow.TRANSCRIBE, f"{others[0]}#1", 1),
     ]
     assert list(work.waiting) == [again]
-    assert client.post("/operations/retry", follow_redirects=False).status_code == 303, "twice is no error"
+    assert client.post("/operations/retry", follow_redirects=False).status_code == 303, (
+        "twice is not an error"
+    )
 
 
 def test_skipped_recording_is_kept_and_no_longer_listed(
     client: TestClient, installation: Installation, work: FakeEngine
 ) -> None:
     assert client.post(f"/operations/recordings/{SID}/skip").status_code == 200
-    assert WHY not in client.get("/operations").text
+    assert SHOWN not in client.get("/operations").text
     with installation.database.read() as conn:
         row = recordings.get(conn, SID)
     assert row is not None and row.state is CloudState.PARKED
@@ -258,3 +274,28 @@ def test_only_health_is_open_without_sign_in(installation: Installation) -> None
 )
 def test_reasons_of_parked_work_are_a_closed_set(error: str | None, reason: str) -> None:
     assert reason_of(error) == reason
+
+
+def test_page_shows_to_whom_the_weekly_report_was_sent(
+    client: TestClient, installation: Installation, work: FakeEngine
+) -> None:
+    def shown() -> str:
+        page = client.get("/operations").text.split('id="mail">')[1].split("</section>")[0]
+        return " ".join(re.sub(r"<[^>]+>", " ", page).split())
+
+    assert shown() == "Weekly report by mail No report has been due yet."
+    week = Week.parse("2026-W47")
+    failures = {"lead@example.com": "", "chief@example.com": "the mail server does not answer"}
+    with installation.database.write() as conn:
+        report_mails.put(conn, str(week.before), ["old@example.com"], NOON)
+        report_mails.put(conn, str(week), failures, NOON)
+        for row in report_mails.of_week(conn, str(week)):
+            failure = failures[row.recipient]
+            report_mails.note(conn, row, MailState.PENDING if failure else MailState.SENT, NOON, failure)
+    work.park(Workflow.MAIL_REPORT, f"{week}#1", "send", "the mail server does not answer")
+    text = shown()
+    assert text.startswith(
+        "Weekly report by mail, 2026-W47 c…@example.com not sent yet: the mail server does not answer"
+    )
+    assert "l…@example.com sent" in text and "old@" not in text and "o…@" not in text
+    assert "Next attempt" not in text, "a person starts the next one"

@@ -1,5 +1,6 @@
 """The contents of the pages, and that no text of people or carriers becomes markup."""
 
+import html
 import json
 import re
 from dataclasses import replace
@@ -7,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 
 from callreel.app.web import carrier_missing, shown_settings
+from callreel.asr.languages import LanguageError
 from callreel.domain.call import Direction, Role
-from callreel.domain.ids import CallId, LegSid
-from callreel.domain.recording import LayerState
+from callreel.domain.ids import CallId, LegSid, RecordingSid
+from callreel.domain.recording import CloudState, LayerState
 from callreel.domain.transcript import Final, Segment, TranscriptKind, Turn, Word
 from callreel.domain.verdict import Reason, Verdict
 from callreel.settings import load_settings
@@ -20,13 +22,16 @@ from callreel.store.calls import calls, layers
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.db.tables import calls as calls_table
+from callreel.store.db.tables import recordings as recordings_table
 from callreel.store.db.tables import streams as streams_table
 from callreel.store.transcripts import finals, transcripts
 from callreel.web.app import WebContext, WebOptions, create_app
+from callreel.web.errors import status_and_message
 from callreel.web.options import SoftphoneOptions
-from callreel.web.pages.render import BUILT, STATIC
+from callreel.web.pages.render import BUILT, STATIC, TEMPLATES
 from tests.support.seed import ABSENT, DONE, LIVE, NOON, SUSPECT, Seed
 from tests.web.conftest import As, MakeApp
+from tests.web.route_table import EVERYONE, OWN_CALLS, SIGNED_IN, TABLE
 
 HOSTILE = "<script>alert('x')</script>\"onload=\"x"
 
@@ -59,7 +64,13 @@ def test_an_empty_list_says_how_to_begin(place: Seed) -> None:
     options = WebOptions(demo=True, public_url="https://calls.example")
     app = create_app(WebContext(place.database, place.blobs, place.bus, options))
     page = TestClient(app, base_url="http://localhost").get("/").text
-    for word in ("No calls yet", "https://calls.example/twilio/voice", "callreel doctor", "callreel demo"):
+    for word in (
+        "No calls yet",
+        "https://calls.example/twilio/voice",
+        "callreel doctor",
+        "callreel demo",
+        "real account yet",
+    ):
         assert word in page
 
 
@@ -74,7 +85,7 @@ def test_a_finished_call_shows_everything(ada: TestClient) -> None:
     assert re.search(r'<code title="[0-9a-f]{64}">', page)
     assert "$0.0490" in page
     assert page.count('class="light done"') == 3
-    assert re.search(r'<time datetime="[^"]+">12:00:0\d</time>', page)
+    assert re.search(r'<time datetime="[^"]+" data-local="second">12:00:0\d UTC</time>', page)
     assert page.index("Call placed") < page.index("Call ended")
 
 
@@ -163,6 +174,62 @@ def test_the_api_description_lists_the_api(ada: TestClient) -> None:
     for path in ("/api/v1/calls", "/api/v1/calls/{call_id}", "/calls/{call_id}/events", "/health"):
         assert path in page
     assert "/twilio/" not in ada.get("/openapi.json").text
+    [peaks] = re.findall(r"GET /api/v1/calls/\{call_id\}/peaks</code>.*?</section>", page, re.DOTALL)
+    assert [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<t[hd][ >].*?</t[hd]>", peaks)][4:] == [
+        *("call_id", "path", "string", "required"),
+        *("layer", "query", "cloud | live_8k | live_16k", "&#34;cloud&#34;"),
+        *("per_second", "query", "integer, at least 1, at most 100", "20"),
+        *("original", "query", "boolean", "false"),
+    ]
+    examples = [html.unescape(found) for found in re.findall(r"<pre[^>]*><code>(.*?)</code>", page)]
+    without = page.count("Only with a session, not with an API token.")
+    assert len(examples) + without == page.count('<section class="operation">') and without > 3
+    assert "curl 'https://calls.example/health'" in examples
+    [note] = [one for one in examples if " -X POST " in one and one.endswith("/0123456789ab/notes'")]
+    assert '-H "Authorization: Bearer $TOKEN"' in note and '-d \'{"kind": "mark", "at_ms": 0}\'' in note
+
+
+ADVICE = re.compile(r"(CALLREEL|TWILIO|OPENAI)_[A-Z]|\bcallreel [a-z]+|callreel\.toml|Operations page")
+"""What only people who run the server can use."""
+
+
+def test_agents_never_see_advice_for_administrators(signed_in: As, place: Seed) -> None:
+    maria, sam = signed_in("maria"), signed_in("sam")
+    sid = RecordingSid("RE" + DONE * 2 + "00000000")
+    with place.database.write() as conn:
+        why = "the carrier answered 401: check TWILIO_AUTH_TOKEN"
+        conn.execute(update(recordings_table).values(state=CloudState.PARKED, failure=why))
+    paths = [
+        route.path.replace("{call_id}", DONE)
+        for route in TABLE
+        if route.method == "GET" and route.who in (EVERYONE, SIGNED_IN, OWN_CALLS)
+        and not re.search(r"events|/static/|\{(?!call_id)|\.zip|/welcome", route.path)
+    ]  # fmt: skip
+    assert len(paths) > 20 and f"/calls/{DONE}" in paths and "/docs" in paths
+    for path in paths:
+        page = maria.get(path, headers={"Accept": "text/html"})
+        if page.headers.get("content-type", "").startswith("text/html"):
+            assert (ADVICE.search(page.text) or [""])[0] == "", path
+    failed, retry = "but downloading it failed.", f"/operations/recordings/{sid}/retry"
+    of_agent, of_supervisor = (browser.get(f"/calls/{DONE}").text for browser in (maria, sam))
+    assert failed in of_agent and retry not in of_agent
+    assert f"{failed} The last attempt failed: the carrier answered 401" in of_supervisor
+    assert of_supervisor.count(retry) == 1
+
+
+def test_agents_get_no_advice_with_an_error() -> None:
+    error = LanguageError("engine x does not transcribe German", "set CALLREEL_ENGINE_MODEL=small")
+    assert status_and_message(error) == (422, "Engine x does not transcribe German.")
+    assert "CALLREEL_ENGINE_MODEL" in str(error)
+
+
+def test_buttons_that_are_updated_in_place_have_ids() -> None:
+    """Idiomorph makes one button of another without an id: a click that had begun on `Approve` would reject."""
+    template = (TEMPLATES / "call.html").read_text()
+    notes = re.compile("<call-notes.*</call-notes>", re.DOTALL)  # drawn by their script
+    buttons = re.findall("<button[^>]*>", notes.sub("", template))
+    ids = [re.search('id="([^"{]*(?:{{.*?}}[^"{]*)*)"', button) for button in buttons]
+    assert None not in ids and len(buttons) > 10
 
 
 def test_static_files_are_small_and_ours(stranger: TestClient) -> None:
@@ -171,7 +238,7 @@ def test_static_files_are_small_and_ours(stranger: TestClient) -> None:
         answer = stranger.get(f"/static/{path.relative_to(STATIC).as_posix()}")
         assert answer.status_code == 200
         assert len(answer.content) < 45_000
-        assert not re.search(rb"https?://(?!www\.w3\.org/2000/svg|localhost)", answer.content)
+        assert not re.search(rb"https?://(?!www\.w3\.org/|localhost)", answer.content)
 
 
 def test_the_first_page_is_light_without_the_voice_sdk(ada: TestClient) -> None:
@@ -274,7 +341,7 @@ ADMINISTRATOR_PAGES = [*SUPERVISOR_PAGES, "/people", "/consent", "/webhooks", "/
 def test_navigation_shows_permitted_pages_only(signed_in: As, name: str, places: list[str]) -> None:
     browser = signed_in(name)
     page = browser.get("/statistics").text
-    [nav] = re.findall(r"<nav aria-label=\"Main\">.*?</nav>", page, re.DOTALL)
+    [nav] = re.findall(r"<nav aria-label=\"Main\"[^>]*>.*?</nav>", page, re.DOTALL)
     assert re.findall(r'href="([^"]+)"', nav) == places
     assert 'href="/statistics" aria-current="page"' in nav
     for path in places:

@@ -17,12 +17,12 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
 from sqlalchemy import update
 
-from callreel.cli import probes
+from callreel.cli.diagnose import probes
 from callreel.domain.access import Scope, UserRole
 from callreel.domain.audit import AuditAction
 from callreel.runtime.clock import Clock
 from callreel.settings import Settings
-from callreel.store.audit import accesses, trail
+from callreel.store.audit import accesses
 from callreel.store.db.tables import users as user_table
 from callreel.store.people import users
 from callreel.web.app import WebContext, WebOptions, create_app
@@ -32,6 +32,7 @@ from callreel.web.auth.signin import COOKIE, SignIn
 from callreel.web.options import ProviderOptions
 from tests.support.installation import SteppedClock
 from tests.support.oidc_provider import ROLES, OidcProvider, oidc_provider
+from tests.support.rows import audit_entries
 from tests.support.seed import Seed
 from tests.web.conftest import PASSWORD, bearer, enter
 
@@ -85,9 +86,7 @@ class Team:
         return browser.get(self.provider.authorize(away.headers["location"], subject))
 
     def entries(self) -> list[Any]:
-        with self.place.database.read() as conn:
-            assert trail.verify(conn).broken is None
-            return list(trail.entries(conn))
+        return audit_entries(self.place.database)
 
 
 @pytest.fixture

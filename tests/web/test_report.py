@@ -7,15 +7,13 @@ from html import unescape
 from fastapi.testclient import TestClient
 
 from callreel.domain.call import Role
-from callreel.domain.week import Week
+from callreel.review.week import Week
 from callreel.store.calls import calls, phrase_alerts
 from callreel.store.transcripts import phrase_rules
 from tests.support.rows import a_rule
 from tests.support.seed import ABSENT, DONE, NOON, NUMBER, SUSPECT, Seed, at
+from tests.web.call_list import add_measures, attach, ids, new_label
 from tests.web.conftest import As
-from tests.web.test_api_calls import ids
-from tests.web.test_api_labels import attach, new_label
-from tests.web.test_measures import add_measures
 
 WEEK = "/report?week=2026-W47"
 
@@ -103,3 +101,21 @@ def test_default_is_the_last_complete_week_and_odd_weeks_are_refused(signed_in: 
     for week in ("2026-W54", "2026-48", "0000-W01", "9999-W52", ""):
         assert sam.get("/report", params={"week": week}).status_code == 422, week
     assert sam.get("/report?zone=Mars").status_code == 422
+
+
+def test_report_as_json(signed_in: As, place: Seed) -> None:
+    sam = signed_in("sam")
+    label, rule = fill(place, sam)
+    answer = sam.get("/api/v1/report?week=2026-W47")
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert (found["week"], found["from"], found["to"]) == ("2026-W47", "2026-11-16", "2026-11-22")
+    assert found["volume"] == {"calls": 4, "calls_before": 0, "minutes": 63.3, "minutes_before": 0.0}
+    assert found["alerts"][0] == {"rule_id": rule, "rule": "Refund", "exists": True, "alerts": 2, "calls": 1}
+    assert [(one["id"], one["calls"]) for one in found["labels"]] == [(label, 2)]
+    assert [call["call_id"] for call in found["to_review"]["calls"]] == [SUSPECT, ABSENT]
+    refused = signed_in("maria").get("/api/v1/report?week=2026-W47")
+    assert refused.status_code == 403 and NUMBER not in refused.text
+    running = Week.of(datetime.now(UTC).date())
+    assert sam.get("/api/v1/report").json()["week"] == str(running.before)
+    assert sam.get("/api/v1/report?week=48").status_code == 422

@@ -28,15 +28,12 @@ from callreel.runtime.counters import Counters
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.calls import labels, notes
 from callreel.store.db.tables import api_tokens as token_table
-from callreel.store.db.tables import users as user_table
 from callreel.store.insight import analyses
 from callreel.store.people import api_tokens, sessions, technicians, users
 from callreel.store.webhooks import deliveries, endpoints
 from callreel.twilio.dial_policy import DialPolicy
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth import signin
-from callreel.web.auth.attempts import AttemptLimit
-from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.signin import COOKIE
 from callreel.web.body_limits import limit_of
 from callreel.web.carrier.webhooks import CarrierServices
@@ -46,7 +43,7 @@ from tests.support.rows import a_found_item, a_review, a_rule, an_analysis_row
 from tests.support.seed import DONE, NOON, Seed, open_seed
 from tests.web import route_table
 from tests.web.carrier_side import PUBLIC, consenting, signature_check
-from tests.web.conftest import HASH, PASSWORD, bearer
+from tests.web.conftest import HASH, bearer
 from tests.web.route_table import (
     ADMINISTRATORS,
     CARRIER,
@@ -146,9 +143,7 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def doors(
-    seeded_folder: Path, tmp_path_factory: pytest.TempPathFactory, cheap_hashes: None
-) -> Iterator[Doors]:
+def doors(seeded_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     folder = tmp_path_factory.mktemp("doors")
     with (
         sqlite3.connect(seeded_folder / "callreel.db") as seeded,
@@ -183,7 +178,6 @@ def _filled(place: Seed, folder: Path) -> Doors:
         return {"Cookie": f"{COOKIE}={token}"}
 
     with place.database.write() as conn:
-        conn.execute(update(user_table).values(password_hash=hash_password(PASSWORD)))  # a cheap one
         for who, name in NAMES.items():
             headers[who] = session(name)
             user = users.get_by_name(conn, name)
@@ -258,7 +252,6 @@ def _app(place: Seed) -> FastAPI:
         counters,
     )
     app = create_app(context, services)
-    app.state.sign_in.welcome_attempts = AttemptLimit(limit=10**6)
     return app
 
 

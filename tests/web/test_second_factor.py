@@ -9,19 +9,17 @@ from typing import Any
 import pyotp
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import update
 
 from callreel.domain.access import Scope, SecondFactor
-from callreel.store.audit import accesses, trail
-from callreel.store.db.tables import users as user_table
+from callreel.store.audit import accesses
 from callreel.store.people import second_factors, sessions, users
 from callreel.web.app import WebContext, WebOptions, create_app
 from callreel.web.auth import totp
 from callreel.web.auth.attempts import TooManyAttemptsError
-from callreel.web.auth.passwords import hash_password
 from callreel.web.auth.second_factor import SecondFactors
 from callreel.web.auth.signin import COOKIE, SignIn
 from tests.support.installation import SteppedClock
+from tests.support.rows import audit_entries
 from tests.support.seed import Seed
 from tests.web.conftest import PASSWORD, bearer
 
@@ -34,11 +32,9 @@ def clock() -> SteppedClock:
 
 
 @pytest.fixture
-def browser(place: Seed, clock: SteppedClock, cheap_hashes: None) -> Browser:
+def browser(place: Seed, clock: SteppedClock) -> Browser:
     """Browsers of one server, by their address; its policy is set by the first."""
     apps: list[Any] = []
-    with place.database.write() as conn:
-        conn.execute(update(user_table).values(password_hash=hash_password(PASSWORD)))  # a cheap one
 
     def make(policy: SecondFactor = SecondFactor.OPTIONAL, address: str = "192.0.2.1") -> TestClient:
         if not apps:
@@ -77,9 +73,7 @@ def enrol(browser: TestClient, clock: SteppedClock, name: str = "sam") -> tuple[
 
 
 def actions(place: Seed) -> list[tuple[str, str]]:
-    with place.database.read() as conn:
-        assert trail.verify(conn).broken is None
-        return [(entry.action, entry.actor) for entry in trail.entries(conn)]
+    return [(entry.action, entry.actor) for entry in audit_entries(place.database)]
 
 
 def signed_in(browser: TestClient) -> bool:
@@ -119,8 +113,7 @@ def test_failed_codes_are_in_the_trail(browser: Browser, clock: SteppedClock, pl
     enter(other)
     assert send(other, "123456") == send(other, "not a code") == 401
     accesses.settle(place.database, clock.now() + timedelta(hours=1))
-    with place.database.read() as conn:
-        failed = [one for one in trail.entries(conn) if one.action == "second_factor_failed"]
+    failed = [one for one in audit_entries(place.database) if one.action == "second_factor_failed"]
     assert [(one.actor, one.address, one.details["requests"]) for one in failed] == [("sam", "192.0.2.1", 2)]
     assert "123456" not in str(failed)
 
@@ -139,8 +132,7 @@ def test_recovery_code_signs_in_once(browser: Browser, clock: SteppedClock, plac
         ("signed_in", "sam"),
         ("password_accepted", "sam"),
     ]
-    with place.database.read() as conn:
-        entries = list(trail.entries(conn))
+    entries = audit_entries(place.database)
     assert entries[-2].details == {"second_factor": "recovery code"} and entries[-3].details == {
         "codes_left": 9
     }
@@ -294,8 +286,7 @@ def test_administrator_resets_somebody_elses(browser: Browser, clock: SteppedClo
     assert ada.delete(address.format(people["sam"]["id"])).status_code == 204
     assert not signed_in(sam), "its sessions ended"
     assert enter(browser()) == "/"
-    with place.database.read() as conn:
-        entry = next(one for one in trail.entries(conn) if one.action == "second_factor_reset")
+    entry = next(one for one in audit_entries(place.database) if one.action == "second_factor_reset")
     assert (entry.actor, entry.subject) == ("ada", "sam")
 
 

@@ -11,21 +11,24 @@ from callreel.runtime.secret_tokens import token_hash
 from callreel.store.db.tables import sessions, users
 from callreel.store.people import users as people
 from callreel.web.app import WebContext, WebOptions
+from callreel.web.auth import passwords, signin
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.passwords import PasswordError, hash_password, verify_password
-from callreel.web.auth.signin import COOKIE, SignIn
+from callreel.web.auth.signin import COOKIE, NewSession, SignIn
 from tests.support.seed import Seed
-from tests.web.conftest import HASH, PASSWORD, MakeApp
+from tests.web.conftest import PASSWORD, REAL_HASHER, MakeApp
 
 
 def attempt(browser: TestClient, password: str, name: str = "ada", target: str = "/") -> int:
     return browser.post("/sign-in", data={"name": name, "password": password, "next": target}).status_code
 
 
-def test_passwords_are_hashed_with_argon2id() -> None:
-    assert HASH.startswith("$argon2id$")
-    assert verify_password(HASH, PASSWORD)
-    assert not verify_password(HASH, PASSWORD + "x")
+def test_passwords_are_hashed_with_argon2id(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_hasher", REAL_HASHER)
+    hashed = hash_password(PASSWORD)
+    assert hashed.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
+    assert verify_password(hashed, PASSWORD)
+    assert not verify_password(hashed, PASSWORD + "x")
     assert not verify_password(None, PASSWORD)
     assert not verify_password("not a hash", PASSWORD)
 
@@ -125,6 +128,29 @@ async def test_guesses_sent_at_once_do_not_pass_the_limit(place: Seed) -> None:
     with pytest.raises(TooManyAttemptsError):
         await sign_in.enter("ada", PASSWORD, "10.0.0.1")
     assert await sign_in.enter("ada", PASSWORD, "10.0.0.2") is not None
+
+
+async def test_places_among_waiting_hashes_are_kept_for_addresses_without_a_failure(place: Seed) -> None:
+    sign_in = SignIn(WebContext(place.database, place.blobs, place.bus, WebOptions()))
+    addresses = [f"10.0.1.{number}" for number in range(30)]
+    for address in addresses:
+        assert await sign_in.enter("unknown", "guess", address) is None
+    guesses = [sign_in.enter("ada", "guess", address) for address in addresses]
+    *answers, person = await asyncio.gather(
+        *guesses, sign_in.enter("ada", PASSWORD, "10.0.0.1"), return_exceptions=True
+    )
+    assert [answer for answer in answers if not isinstance(answer, TooManyAttemptsError)] == [None] * 20
+    assert isinstance(person, NewSession)
+
+
+def test_password_is_refused_before_its_form_is_read_while_too_many_wait(
+    stranger: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signin, "_MOST_WAITING", 0)
+    answer = stranger.post("/sign-in", data={"name": "ada"}, headers={"accept": "text/html"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert "Too many people are signing in; try again in a few seconds." in answer.text
+    assert stranger.get("/sign-in").status_code == 200
 
 
 async def test_waiting_hashes_are_bounded(place: Seed) -> None:

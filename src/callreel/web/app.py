@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from callreel import __version__
 from callreel.web.api import (
     audit,
+    call_archive,
     calls,
     consent,
     engines,
@@ -19,6 +20,7 @@ from callreel.web.api import (
     exports,
     health,
     layer_audio,
+    listening,
     live_events,
     notes,
     pauses,
@@ -34,6 +36,7 @@ from callreel.web.api import (
     vcon,
     waveform,
 )
+from callreel.web.api import report as report_api
 from callreel.web.api import webhooks as webhook_endpoints
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.gate import Gate, SecurityHeaders
@@ -45,9 +48,10 @@ from callreel.web.body_limits import BodyLimits
 from callreel.web.carrier import consent as consent_webhooks
 from callreel.web.carrier import webhooks
 from callreel.web.errors import install_error_handlers
-from callreel.web.insight import analysis
+from callreel.web.insight import analysis, questions
+from callreel.web.insight.awaited_answers import inquiry_threads
 from callreel.web.options import WebContext, WebOptions
-from callreel.web.organizing import bulk, labels, saved_filters, triage
+from callreel.web.organizing import bulk, facets, labels, saved_filters, triage
 from callreel.web.pages import audit as audit_pages
 from callreel.web.pages import erasure as erasure_pages
 from callreel.web.pages import operations, pages, provider, report, second_factor, sessions, sign_in, wall
@@ -64,9 +68,9 @@ __all__ = ["WebContext", "WebOptions", "create_app"]
 # The carrier's routes come first: they get the most requests, and routes are matched in order.
 _ROUTED = (
     webhooks, consent_webhooks, pages, sign_in, provider, second_factor, sessions, calls, consent, notes, redactions, pauses, revisions, roles, waveform,
-    statistics, bulk, labels, saved_filters, triage, analysis, people, tokens, softphone,
-    engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, layer_audio, health, operations,
-    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall, scorecard_results, scorecard_forms, scorecard_reviews, report,
+    statistics, bulk, facets, labels, saved_filters, triage, analysis, questions, people, tokens, softphone,
+    engines, erasure, erasure_pages, retention, audit, audit_pages, exports, vcon, live_events, listening, layer_audio, call_archive, health, operations,
+    webhook_endpoints, webhook_page, phrase_rules, phrase_rule_page, wall, scorecard_results, scorecard_forms, scorecard_reviews, report, report_api,
 )  # fmt: skip
 
 
@@ -80,12 +84,13 @@ def create_app(
     app.state.context = context
     app.state.carrier = carrier
     app.state.renderer = Renderer(options)
+    app.state.inquiries = inquiry_threads()
     app.state.sign_in = SignIn(context)
     app.state.provider = (
         ProviderSignIn(context, options.provider, app.state.sign_in) if options.provider else None
     )
     app.state.second_factors = SecondFactors(context, app.state.sign_in)
-    app.state.auditor = Auditor(context.database, context.clock)
+    app.state.auditor = Auditor(context.database, context.clock, context.access_changed or context.bus.resync)
     app.add_middleware(BodyLimits)
     app.add_middleware(
         Gate, sign_in=app.state.sign_in, auditor=app.state.auditor, database=context.database, demo=options.demo,
@@ -95,10 +100,12 @@ def create_app(
     if options.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(options.trusted_proxies))
     install_error_handlers(app)
+    # Not `include_router`: it prepares each route again for each application, which takes most of the first request, and
+    # finds the route of each request twice.
     for module in _ROUTED:
         if module not in (webhooks, consent_webhooks) or carrier is not None:
-            app.include_router(module.routes)
+            app.router.routes.extend(module.routes.routes)
     for router in routers:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)
     app.mount("/static", CompressedFiles(directory=STATIC), name="static")
     return app

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, cast
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
 from callreel.domain.access import Right
 from callreel.domain.ids import CallId
-from callreel.domain.redaction import RedactionPolicy
 from callreel.retention.erasure_orders import ErasureOrders
 from callreel.retention.legal_hold import LegalHolds
 from callreel.review.analyses import Analyses
 from callreel.review.corrections import Corrections
 from callreel.review.labeling import Labeling
+from callreel.review.model_access import ModelAccess
 from callreel.review.notes import Notes
 from callreel.review.redacting import Redacting
 from callreel.review.role_swap import RoleSwaps
@@ -28,7 +28,7 @@ from callreel.web.auth.person import Person, person_of
 from callreel.web.auth.provider_accounts import ProviderSignIn
 from callreel.web.auth.second_factor import SecondFactors
 from callreel.web.auth.signin import SignIn
-from callreel.web.errors import not_found
+from callreel.web.errors import ForbiddenError, RequestConflictError, existing
 from callreel.web.options import WebContext
 from callreel.web.pages.render import Renderer
 
@@ -78,10 +78,7 @@ Page = Annotated[RenderPage, Depends(_page)]
 def existing_call(call_id: CallId, context: Context) -> CallRow:
     """Raises 404. Blocking."""
     with context.database.read() as conn:
-        call = calls.get(conn, call_id)
-    if call is None:
-        raise not_found("call")
-    return call
+        return existing("call", calls.get(conn, call_id))
 
 
 async def _erasures(context: Context) -> ErasureOrders:
@@ -101,10 +98,17 @@ async def _labels(context: Context) -> Labeling:
 
 
 async def _analyses(context: Context) -> Analyses:
-    redacts = context.options.redaction.policy is not RedactionPolicy.OFF
     return Analyses(
-        context.database, context.publisher, context.clock, await _labels(context), redacts=redacts
-    )
+        context.database, context.publisher, context.clock, await _labels(context),
+        redacts=context.options.redaction.policy.redacts,
+    )  # fmt: skip
+
+
+async def _model(context: Context) -> ModelAccess:
+    """Raises RequestConflictError without a language model."""
+    if context.model is None:
+        raise RequestConflictError("no language model is set")
+    return context.model
 
 
 async def _triage(context: Context) -> Triage:
@@ -132,9 +136,9 @@ async def _redacting(context: Context) -> Redacting:
 
 
 async def _original(person: CurrentPerson, original: bool = False) -> bool:
-    """Whether originals are wanted instead of redacted text and audio. Raises 403."""
+    """Whether originals are wanted instead of redacted text and audio. Raises ForbiddenError."""
     if original and not person.may(Right.READ_ORIGINALS):
-        raise HTTPException(403, "You do not have permission to see originals.")
+        raise ForbiddenError("you do not have permission to see originals")
     return original
 
 
@@ -144,6 +148,7 @@ Holds = Annotated[LegalHolds, Depends(_holds)]
 CallNotes = Annotated[Notes, Depends(_notes)]
 CallLabels = Annotated[Labeling, Depends(_labels)]
 CallAnalyses = Annotated[Analyses, Depends(_analyses)]
+LanguageModel = Annotated[ModelAccess, Depends(_model)]
 CallTriage = Annotated[Triage, Depends(_triage)]
 ScorecardForms = Annotated[Scorecards, Depends(_scorecards)]
 CallReviews = Annotated[Reviewing, Depends(_reviewing)]

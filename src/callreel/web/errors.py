@@ -6,7 +6,7 @@
 """
 
 import logging
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,14 +17,23 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from callreel.asr.languages import LanguageError
-from callreel.domain.errors import CallreelError, NoCallError, StoreUnavailableError, TextDeletedError
+from callreel.domain.errors import (
+    AccessEndedError,
+    CallreelError,
+    LanguageModelError,
+    NoCallError,
+    StoreUnavailableError,
+    TextDeletedError,
+)
 from callreel.ingest.pause_control import PauseError
 from callreel.retention.erasure_orders import ErasureRefusedError
 from callreel.retention.legal_hold import HoldRefusedError, ReasonError
+from callreel.retention.stopped_recording import StopRefusedError
 from callreel.retention.subject_access import NumberError
 from callreel.review.analyses import AnalysisRefusedError, ItemError
 from callreel.review.corrections import ConflictError
-from callreel.review.labeling import LabelError, NoLabelError, RetentionLabelError
+from callreel.review.labeling import LabelError, NoLabelError, RetentionLabelError, StaleInstructionsError
+from callreel.review.model_access import AskRefusedError
 from callreel.review.notes import HeldNoteError, NoteError, OthersNoteError
 from callreel.review.redacting import RedactionError
 from callreel.review.role_swap import LiveRolesError
@@ -41,6 +50,7 @@ from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.passwords import PasswordError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _CODES: Final = {
     400: "bad_request",
@@ -71,11 +81,17 @@ class InvalidError(CallreelError):
     """A value in a request that cannot be used."""
 
 
+class ForbiddenError(CallreelError):
+    """A person has no right to what a request names."""
+
+
 class RequestConflictError(CallreelError):
     """A request that the current state does not allow."""
 
 
 _STATUS: Final[dict[type[CallreelError], int]] = {
+    ForbiddenError: 403,
+    AccessEndedError: 401,
     OthersNoteError: 403,
     OthersCallError: 403,
     RetentionLabelError: 403,
@@ -84,6 +100,7 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     NoReviewError: 404,
     NoScorecardError: 404,
     AnalysisRefusedError: 409,
+    AskRefusedError: 409,
     ConflictError: 409,
     ErasureRefusedError: 409,
     HeldNoteError: 409,
@@ -96,7 +113,9 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
     RedactionError: 409,
     RequestConflictError: 409,
     ReviewStateError: 409,
+    StaleInstructionsError: 409,
     StaleVersionError: 409,
+    StopRefusedError: 409,
     TextDeletedError: 409,
     TakenError: 409,
     AssigneeError: 422,
@@ -116,6 +135,13 @@ _STATUS: Final[dict[type[CallreelError], int]] = {
 """The errors of use cases that a client can cause. Any other error is ours: 500."""
 
 
+def existing(what: str, found: T | None) -> T:
+    """What was looked for. Raises 404 for None."""
+    if found is None:
+        raise not_found(what)
+    return found
+
+
 def not_found(what: str) -> HTTPException:
     """`what` is a noun: `call`, `layer`."""
     return HTTPException(404, f"There is no such {what}.")
@@ -129,7 +155,11 @@ def sentence(error: Exception) -> str:
 def status_and_message(error: CallreelError) -> tuple[int, str]:
     """How an error of `_STATUS` is answered."""
     status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-    return status, "There is no such call." if isinstance(error, NoCallError) else sentence(error)
+    if isinstance(error, NoCallError):
+        return status, "There is no such call."
+    if isinstance(error, LanguageError):  # its advice is not for agents
+        return status, sentence(LanguageError(error.fact))
+    return status, sentence(error)
 
 
 def retry_after(error: TooManyAttemptsError) -> str:
@@ -150,10 +180,12 @@ def wants_page(scope: Scope) -> bool:
     return "text/html" in Headers(scope=scope).get("accept", "") and not path.startswith("/api/v1/")
 
 
-def error_response(request: Request, status: int, message: str | None = None) -> Response:
+def error_response(
+    request: Request, status: int, message: str | None = None, code: str | None = None
+) -> Response:
     """The error as a page for a browser, as JSON for every other client."""
     if not wants_page(request.scope):
-        return error_json(status, message)
+        return error_json(status, message, code)
     from callreel.web.pages.render import render_error
 
     return render_error(request, status, message or _MESSAGES.get(status, "The request failed."))
@@ -168,7 +200,18 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(TooManyAttemptsError, _on_too_many)
     app.add_exception_handler(ClientDisconnect, _on_disconnect)
     app.add_exception_handler(StoreUnavailableError, _on_unavailable)
+    app.add_exception_handler(LanguageModelError, _on_language_model)
     app.add_exception_handler(Exception, _on_bug)
+
+
+async def error_document(request: Request, error: CallreelError) -> str:
+    """The JSON of an error for a response that has begun. Raises `error` if it is none that a client gets."""
+    handlers = request.app.exception_handlers
+    kind = next(kind for kind in type(error).__mro__ if kind in handlers)
+    if kind is Exception:
+        raise error
+    answer: Response = await handlers[kind](request, error)
+    return bytes(answer.body).decode()
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -208,6 +251,18 @@ async def _on_unavailable(request: Request, error: Exception) -> Response:
     log.warning("%s", error)
     response = error_response(request, 503, _UNAVAILABLE)
     response.headers["Retry-After"] = "5"
+    return response
+
+
+async def _on_language_model(request: Request, error: Exception) -> Response:
+    failed = cast(LanguageModelError, error)
+    log.warning("language model request failed: %s", failed)
+    if failed.status != 429:
+        return error_response(request, 503, sentence(failed))
+    wait_s = int(failed.retry_after_s or 0) + 1
+    busy = "The language model's server gets too many requests."
+    response = error_response(request, 503, f"{busy} Try again in {wait_s} s.")
+    response.headers["Retry-After"] = str(wait_s)
     return response
 
 

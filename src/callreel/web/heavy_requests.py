@@ -6,17 +6,16 @@ answers in memory. Their work is bounded all the same: by limits of the body, of
 """
 
 import asyncio
-import contextvars
 import functools
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any, Final, ParamSpec, TypeVar
 
 from starlette.types import Message, Send
 
-from callreel.web.auth.attempts import TooManyAttemptsError
+from callreel.runtime.thread_pool import ThreadPool
+from callreel.web.auth.attempts import BusyError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -27,19 +26,15 @@ MOST_WAITING: Final = 16
 PIECE_BYTES: Final = 65_536
 
 
-class BusyError(TooManyAttemptsError):
-    """The person's earlier heavy requests have not been answered yet."""
-
-    def __init__(self) -> None:
-        super().__init__(1.0)
-        self.args = ("too many of your requests are waiting; try again in a few seconds",)
-
-
 class HeavyRequests:
     """The threads and queues of one application. `request` gives each request its part in them."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="heavy request")
+    def __init__(
+        self, name: str = "heavy request", at_once: int = AT_ONCE, most_waiting: int | None = None
+    ) -> None:
+        """`most_waiting`: requests of one person that wait, run or are being sent; None: `MOST_WAITING`."""
+        self._threads = ThreadPool(at_once, name)
+        self._most_waiting = MOST_WAITING if most_waiting is None else most_waiting
         self._waiting: Counter[str] = Counter()
         self._turns: dict[str, asyncio.Lock] = {}
 
@@ -48,15 +43,14 @@ class HeavyRequests:
 
     def begin(self, person: str) -> None:
         """Count a request. Raises BusyError."""
-        if self._waiting[person] >= MOST_WAITING:
-            raise BusyError
+        if self._waiting[person] >= self._most_waiting:
+            raise BusyError("too many of your requests are waiting; try again in a few seconds")
         self._waiting[person] += 1
 
     async def run(self, person: str, work: Callable[[], T]) -> T:
         """Run the `work` of a counted request in a thread when it is its person's turn."""
         async with self._turns.setdefault(person, asyncio.Lock()):
-            context = contextvars.copy_context()
-            return await asyncio.get_running_loop().run_in_executor(self._threads, context.run, work)
+            return await self._threads.run(work)
 
     def end(self, person: str) -> None:
         """Count a request no longer."""

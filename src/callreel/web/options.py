@@ -17,6 +17,8 @@ from callreel.domain.work import NoWork, WorkQueue
 from callreel.ingest.pause_control import PauseControl
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
+from callreel.retention.stopped_recording import RecordingStop
+from callreel.review.model_access import ModelAccess
 from callreel.review.redacting import RedactionOptions
 from callreel.runtime.clock import Clock
 from callreel.store.db.database import Database
@@ -100,7 +102,7 @@ class WebOptions:
     searched for. Without `local_accounts` people sign in at the `provider` only.
     `language_model` is the model that analyses calls, empty without one; `language_model_fault` asks its server and returns what
     is wrong in words, or None.
-    `webhook_inside_hosts`: hosts of our own network that may receive webhooks.
+    `webhook_inside_hosts`: hosts of our own network that may receive webhooks. `mails_report`: the weekly report is sent by mail.
     """
 
     title: str = "Callreel"
@@ -134,6 +136,7 @@ class WebOptions:
     audit_search_text: bool = False
     retention: Sequence[Rule] = ()
     webhook_inside_hosts: Sequence[str] = ()
+    mails_report: bool = False
     language_model: str = ""
     language_model_fault: Callable[[], str | None] = lambda: None
 
@@ -147,7 +150,8 @@ class WebOptions:
 class WebContext:
     """The services that routes use; `app.state.context` holds the one of an application.
 
-    Without `health` nothing is checked; without `metrics` there is no `/metrics`; without `pausing` no call is paused.
+    Without `health` nothing is checked; without `metrics` there is no `/metrics`; without `pausing` no call is paused,
+    without `recording_stop` none is left unrecorded once it has begun, without `model` no language model is asked.
     """
 
     database: Database
@@ -159,6 +163,10 @@ class WebContext:
     metrics: Metrics | None = None
     work: WorkQueue = field(default_factory=NoWork)
     pausing: PauseControl | None = None
+    recording_stop: RecordingStop | None = None
+    model: ModelAccess | None = None
+    access_changed: Callable[[], None] | None = None
+    """Makes the event streams of all processes check their sessions; by default those of this one."""
 
     @property
     def publisher(self) -> EventPublisher:

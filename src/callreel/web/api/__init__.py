@@ -1,1 +1,1 @@
-"""The JSON API: one router a noun."""
+"""The JSON API: one router per noun."""

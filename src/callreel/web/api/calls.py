@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 
 from callreel.domain.access import LONGEST_NAME
 from callreel.domain.audit import AuditAction
-from callreel.domain.call import CallState
+from callreel.domain.call import CallState, Direction
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
 from callreel.domain.verdict import Verdict
 from callreel.insight.moment_kind import MomentKind
 from callreel.retention.policies import expiry_summary
-from callreel.review.measured import measures_head
+from callreel.review.measures import measures_head
 from callreel.review.summary import Summary, call_head, call_summary, standings, triage_summary
 from callreel.store.calls import call_list, measures, notes
 from callreel.store.calls.call_list import CallFilter, Position, Sort
@@ -27,9 +27,11 @@ from callreel.store.transcripts import search
 from callreel.store.transcripts.search import Hits
 from callreel.store.transcripts.search_filters import split_filters
 from callreel.web.api.time_parameters import end_of, position_of, start_of, zone_of
+from callreel.web.auth.auditor import Auditor
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original
-from callreel.web.errors import not_found
+from callreel.web.errors import existing
 from callreel.web.heavy_requests import heavy
+from callreel.web.options import WebContext
 from callreel.web.organizing.typed_filters import Reader, narrowed, number_filter
 from callreel.web.values import LARGEST_INTEGER
 
@@ -50,6 +52,7 @@ class CallQuery(BaseModel):
     agent: str | None = Field(None, max_length=200)
     number: str = Field("", max_length=100)
     state: CallState | None = None
+    direction: Direction | None = None
     verdict: Verdict | Literal["none"] | None = None
     min_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
     max_s: float | None = Field(None, ge=0, le=LONGEST_CALL_S)
@@ -79,6 +82,7 @@ class CallQuery(BaseModel):
             number=party.get("number"),
             number_name=party.get("number_name"),
             state=self.state,
+            direction=self.direction,
             verdict=self.verdict if isinstance(self.verdict, Verdict) else None,
             judged=False if self.verdict == "none" else None,
             min_s=self.min_s,
@@ -111,12 +115,9 @@ def list_calls(
 ) -> JSONResponse:
     """Calls, newest first or sorted by a measure, filtered and searched. `next_before` is the `before` of the next page, null on the last."""
     wanted = query.filter(person.own, person.name)
-    if query.q.strip():
-        text = query.q.strip() if context.options.audit_search_text else ""
-        auditor.extend_often(auditor.event(request.scope, AuditAction.SEARCHED, subject=text))
-    reader = Reader(zone_of(query.zone), context.options.role_names)
+    audit_search(context, auditor, request, query)
     with context.database.read() as conn:
-        wanted = narrowed(conn, wanted, split_filters(query.q), reader)
+        wanted = with_typed_filters(conn, context, wanted, query)
         return JSONResponse(call_page(conn, wanted, query.limit, position_of(query.before), query.sort))
 
 
@@ -130,16 +131,29 @@ def one_call(
     `original=true` shows what is redacted, to people with the right to it.
     """
     with context.database.read() as conn:
-        summary = call_summary(
-            conn, call_id, context.options.prices, words=words, machine=machine, original=original
-        )
-        if summary is None:
-            raise not_found("call")
+        prices = context.options.prices
+        found = call_summary(conn, call_id, prices, words=words, machine=machine, original=original)
+        summary = existing("call", found)
         summary |= expiry_summary(conn, context.options.retention, call_id)
     if isinstance(recording := summary["recording"], dict):
         items = context.work.unfinished(str(recording["sid"]))
         recording["work"] = [{"workflow": item.workflow, "state": item.state} for item in items]
     return JSONResponse(summary)
+
+
+def audit_search(context: WebContext, auditor: Auditor, request: Request, query: CallQuery) -> None:
+    """Append a search for words to the audit trail; what a page repeats is one entry."""
+    if query.q.strip():
+        text = query.q.strip() if context.options.audit_search_text else ""
+        auditor.extend_often(auditor.event(request.scope, AuditAction.SEARCHED, subject=text))
+
+
+def with_typed_filters(
+    conn: Connection, context: WebContext, wanted: CallFilter, query: CallQuery
+) -> CallFilter:
+    """`wanted` with the words and filters of `q`. Raises 422."""
+    reader = Reader(zone_of(query.zone), context.options.role_names)
+    return narrowed(conn, wanted, split_filters(query.q), reader)
 
 
 def call_page(
@@ -158,11 +172,13 @@ def call_page(
     standing = standings(conn, ids)
     measured = measures.heads(conn, ids)
     hits = search.hits_of(conn, ids, wanted.query)
+    first = search.beginnings(conn, [call_id for call_id in ids if standing[call_id]["topic"] is None])
     return {
         "calls": [
             {
                 **call_head(row, names),
                 **standing[row.id],
+                "first_words": first.get(row.id),
                 **triage_summary(row),
                 "notes": noted.get(row.id, 0),
                 "measures": measures_head(measured.get(row.id)),

@@ -19,7 +19,7 @@ from callreel.store.calls import consent_policies
 from callreel.store.calls.consent_policies import PolicyRow, SoundRow
 from callreel.twilio.dial_policy import country_of
 from callreel.web.dependencies import Context, CurrentPerson
-from callreel.web.errors import InvalidError, RequestConflictError, not_found
+from callreel.web.errors import InvalidError, RequestConflictError, existing
 from callreel.web.values import Body
 
 LONGEST_SOUND_MS = 60_000
@@ -165,9 +165,7 @@ async def add_sound(context: Context, person: CurrentPerson, request: Request) -
 def get_sound(context: Context, sha256: str) -> Response:
     """The sound of a notice, for the carrier and for pages. The carrier does not sign the requests of `<Play>`."""
     with context.database.read() as conn:
-        row = consent_policies.sound(conn, sha256)
-    if row is None:
-        raise not_found("sound")
+        row = existing("sound", consent_policies.sound(conn, sha256))
     headers = {"Cache-Control": "public, max-age=31536000, immutable"}
     return Response(row.body, media_type=row.media_type, headers=headers)
 

@@ -10,12 +10,13 @@ from pydantic import Field
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.events import Json
 from callreel.domain.ids import CallId
+from callreel.domain.json_time import json_time
 from callreel.domain.work import Workflow, WorkItem
 from callreel.store.calls import erasures, holds
 from callreel.store.calls.erasures import ErasureRow
 from callreel.store.calls.holds import HoldRow
 from callreel.web.dependencies import Context, CurrentPerson, Erasures, ExistingCall, Holds
-from callreel.web.errors import not_found
+from callreel.web.errors import existing
 from callreel.web.options import WebContext
 from callreel.web.values import Body
 
@@ -51,9 +52,7 @@ def erase(
 def erasure(context: Context, call_id: CallId) -> JSONResponse:
     """The progress of an erasure, and its tombstone when it is done."""
     with context.database.read() as conn:
-        row = erasures.get(conn, call_id)
-    if row is None:
-        raise not_found("erasure")
+        row = existing("erasure", erasures.get(conn, call_id))
     return JSONResponse(erasure_summary(context, row))
 
 
@@ -124,11 +123,11 @@ def _summary(row: ErasureRow, item: WorkItem | None) -> dict[str, Json]:
         "by": row.by,
         "reason": row.reason,
         "at_carrier": row.at_carrier,
-        "requested_at": row.began_at.isoformat(),
-        "erased_at": row.erased_at.isoformat() if row.erased_at else None,
+        "requested_at": json_time(row.began_at),
+        "erased_at": json_time(row.erased_at),
         "last_error": last_error,
         "attempts": item.attempt if item is not None else 0,
-        "retry_at": item.retry_at.isoformat() if item is not None and item.retry_at else None,
+        "retry_at": json_time(item.retry_at) if item else None,
         "files": [{"path": path, "sha256": sha256} for path, sha256 in sorted(row.files.items())],
         "recordings": [
             {"sid": sid, **(outcome if isinstance(outcome, dict) else {})}
@@ -145,8 +144,8 @@ def hold_summary(row: HoldRow) -> dict[str, Json]:
         "call_id": row.call_id,
         "reason": row.reason,
         "by": row.by,
-        "at": row.at.isoformat(),
+        "at": json_time(row.at),
         "release_reason": row.release_reason,
         "released_by": row.released_by,
-        "released_at": row.released_at.isoformat() if row.released_at else None,
+        "released_at": json_time(row.released_at),
     }

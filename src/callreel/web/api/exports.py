@@ -6,7 +6,7 @@ from fastapi.responses import Response
 from callreel.domain.ids import CallId
 from callreel.review.exports import MEDIA_TYPES, Format, export_transcript
 from callreel.web.dependencies import Context, Original
-from callreel.web.errors import not_found
+from callreel.web.errors import existing
 from callreel.web.heavy_requests import heavy
 
 routes = APIRouter(tags=["transcripts"])
@@ -22,11 +22,9 @@ def transcript(
     `bom=true` begins CSV with a byte order mark, for Excel. `original=true` shows what is redacted.
     """
     with context.database.read() as conn:
-        text = export_transcript(
-            conn, call_id, ending, context.options.role_names, byte_order_mark=bom, original=original
-        )
-    if text is None:
-        raise not_found("call")
+        names = context.options.role_names
+        text = export_transcript(conn, call_id, ending, names, byte_order_mark=bom, original=original)
+    text = existing("call", text)
     disposition = f'attachment; filename="transcript_{call_id}.{ending}"'
     headers = {"Cache-Control": "no-store", "Content-Disposition": disposition}
     return Response(text, media_type=MEDIA_TYPES[ending], headers=headers)

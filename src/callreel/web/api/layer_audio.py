@@ -73,7 +73,8 @@ def layer_file(
         return Response(None, status, headers, media_type="audio/wav")
     blocks = silenced_range(context.blobs, file, first, stop, silent)
     shown = f"{name} (original)" if original else name
-    return requested.answer(call_id, shown, SentPart(file, first), blocks, (status, headers))
+    sent = SentPart(file, first)
+    return requested.answer(call_id, shown, [sent], sent.counted(blocks), (status, headers), "audio/wav")
 
 
 def _named(files: list[LayerFile], name: str) -> LayerFile | None:

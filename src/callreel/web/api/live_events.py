@@ -15,7 +15,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
@@ -43,10 +43,12 @@ WORDS: Final = {EventKind.FINAL, EventKind.PARTIAL}
 MOST_STREAMS: Final = 50
 """Open streams of one person: each reads the database at each event. A browser opens up to six for all its pages."""
 _BATCH: Final = 500
-_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+STREAM_HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 Kinds = Annotated[str | None, Query(max_length=1000)]
 LastEventId = Annotated[str | None, Header()]
+
+T = TypeVar("T")
 
 routes = APIRouter(tags=["live"])
 
@@ -65,17 +67,17 @@ class OpenStreams:
     def __init__(self) -> None:
         self._of: Counter[str] = Counter()
 
-    def counted(self, person: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+    def counted(self, person: str, stream: AsyncIterator[T]) -> AsyncIterator[T]:
         """`stream`, counted while it is read. Raises TooManyStreamsError."""
         if self._of[person] >= MOST_STREAMS:
             raise TooManyStreamsError
         return self._counted(person, stream)
 
-    async def _counted(self, person: str, stream: AsyncIterator[str]) -> AsyncIterator[str]:
+    async def _counted(self, person: str, stream: AsyncIterator[T]) -> AsyncIterator[T]:
         self._of[person] += 1
         try:
-            async for text in stream:
-                yield text
+            async for piece in stream:
+                yield piece
         finally:
             self._of[person] -= 1
             if not self._of[person]:
@@ -143,7 +145,8 @@ async def event_stream(
 ) -> AsyncIterator[str]:
     """The events for one client, until it disconnects, `source` closes, or its session ends.
 
-    Comments fill a lull. `still_allowed` is checked once each `heartbeat_s`, whatever else happens. A transient event
+    Comments fill a lull. `still_allowed` is checked once each `heartbeat_s`, whatever else happens, and at each `Resync`, which the
+    end of any session causes. A transient event
     may come after the stored one that settles it; clients keep what is settled. An unavailable database is retried.
     """
     async with source.subscribe(wanted.call_id) as events:
@@ -156,7 +159,7 @@ async def event_stream(
         checked_s = loop.time()
         while True:
             try:
-                if loop.time() - checked_s >= heartbeat_s:
+                if isinstance(event, Resync) or loop.time() - checked_s >= heartbeat_s:
                     if not await still_allowed():
                         return
                     checked_s = loop.time()
@@ -232,7 +235,7 @@ def _stream(context: WebContext, request: Request, wanted: Subscription) -> Stre
     )  # fmt: skip
     open_streams: OpenStreams = request.app.state.open_streams
     counted = open_streams.counted(person_of(request).name, text)
-    return StreamingResponse(counted, media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(counted, media_type="text/event-stream", headers=STREAM_HEADERS)
 
 
 def _last_id(header: str | None, after: int | None) -> int | None:

@@ -9,7 +9,7 @@ from callreel.domain.ids import CallId
 from callreel.domain.note import LONGEST_NOTE, NoteKind
 from callreel.review.summary import note_summary
 from callreel.web.dependencies import CallNotes, CurrentPerson, ExistingCall
-from callreel.web.errors import not_found
+from callreel.web.errors import existing, not_found
 from callreel.web.values import Body, RowId
 
 LONGEST_CALL_MS = 7 * 24 * 3_600_000
@@ -45,9 +45,7 @@ def change(
     """Change the text or the moment of a note."""
     all_notes = person.may(Right.EDIT_ALL_NOTES)
     row = notes.change(call_id, note_id, note.at_ms, note.text, by=person.name, all_notes=all_notes)
-    if row is None:
-        raise not_found("note")
-    return JSONResponse(note_summary(row))
+    return JSONResponse(note_summary(existing("note", row)))
 
 
 @routes.delete("/api/v1/calls/{call_id}/notes/{note_id}", status_code=204)

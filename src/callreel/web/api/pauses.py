@@ -1,4 +1,4 @@
-"""The API that pauses and resumes the recordings of a live call. docs/api.md describes the answers."""
+"""The API that pauses, resumes and ends the recordings of a live call. docs/api.md describes the answers."""
 
 from typing import Annotated, Literal
 
@@ -43,16 +43,16 @@ async def pause(
 ) -> JSONResponse:
     """Pause all recordings of a live call: both live layers, the carrier's recording, text, levels and digits."""
     # Silence does not wait for a thread and the database, which a busy machine gives late.
-    control.announce(call_id)
+    announcement = control.announce(call_id)
     cause = PauseCause((request or PauseRequest()).cause)
-    return await run_in_threadpool(_pause, control, context, call_id, cause, person.name)
+    return await run_in_threadpool(_pause, control, context, call_id, cause, person.name, announcement)
 
 
 def _pause(
-    control: PauseControl, context: WebContext, call_id: CallId, cause: PauseCause, by: str
+    control: PauseControl, context: WebContext, call_id: CallId, cause: PauseCause, by: str, announcement: str
 ) -> JSONResponse:
     try:
-        return _state(control.pause(call_id, cause, by))
+        return _state(control.pause(call_id, cause, by, announcement=announcement))
     except PauseError:
         existing_call(call_id, context)
         raise
@@ -62,6 +62,14 @@ def _pause(
 def resume(control: Control, call: ExistingCall, request: PauseRequest | None = None) -> JSONResponse:
     """Resume the recordings of a paused call."""
     return _state(control.resume(call.id, PauseEnd((request or PauseRequest()).cause)))
+
+
+@routes.post("/api/v1/calls/{call_id}/do-not-record")
+def do_not_record(context: Context, call: ExistingCall) -> JSONResponse:
+    """Do not record a call that has begun: end all recordings of it, and erase what was captured until now."""
+    if context.recording_stop is None:
+        raise not_found("live call")
+    return JSONResponse({**context.recording_stop.stop(call.id).summary, "call_id": call.id})
 
 
 def _state(row: PauseRow) -> JSONResponse:

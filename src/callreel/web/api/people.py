@@ -5,16 +5,19 @@ import asyncio
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
+from sqlalchemy import Connection
 
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 from callreel.store.audit.pending import describe
 from callreel.store.people import second_factors, sessions, users
 from callreel.store.people.users import UserRow
+from callreel.web.auth.origin import limited_address
 from callreel.web.auth.passwords import LONGEST_PASSWORD
 from callreel.web.auth.signin import delete_session_cookie, set_session_cookie
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, SignInService
-from callreel.web.errors import InvalidError, RequestConflictError, not_found
+from callreel.web.errors import InvalidError, RequestConflictError, existing, not_found
 from callreel.web.options import WebContext
 from callreel.web.values import Body, RowId
 
@@ -82,14 +85,21 @@ async def own_password(
     """Change your password. Ends every other session; this one gets a new cookie."""
     if person.id is None:
         raise not_found("person")
-    address = request.client.host if request.client else ""
+    address = limited_address(request.scope.get("client"))
     if await sign_in.proven(person.name, change.current, address) is None:
         await asyncio.to_thread(auditor.sign_in_failed, request.scope, person.name)
         raise InvalidError("the current password is wrong")
     hashed = await sign_in.hashed(change.new)
-    await asyncio.to_thread(_update, context, person.id, hashed)
+    device, user_id = request.headers.get("user-agent", ""), person.id
+
+    def replace() -> str:
+        """In one transaction, so that a change by somebody else cannot fall between the end of all sessions and the new one."""
+        with context.database.write() as conn:
+            _change(context, conn, user_id, hashed, PersonChange())
+            return sign_in.add_session(conn, user_id, address, device)
+
+    token = await asyncio.to_thread(replace)
     response = Response(status_code=204)
-    token = await sign_in.open_session(person.id, address, request.headers.get("user-agent", ""))
     set_session_cookie(response, token, sign_in.session_s, secure=context.options.secure_cookies)
     return response
 
@@ -129,9 +139,7 @@ async def change(
 ) -> JSONResponse:
     """Set another password or role, or disable or enable the account."""
     hashed = None if change.password is None else await sign_in.hashed(change.password)
-    row = await asyncio.to_thread(_update, context, person_id, hashed, change)
-    if row is None:
-        raise not_found("person")
+    row = existing("person", await asyncio.to_thread(_update, context, person_id, hashed, change))
     return JSONResponse(_person(row, second_factor=await asyncio.to_thread(_enrolled, context, row.id)))
 
 
@@ -155,20 +163,25 @@ def _enrolled(context: WebContext, person_id: int) -> bool:
 
 
 def _update(
-    context: WebContext, person_id: int, password_hash: str | None, change: PersonChange | None = None
+    context: WebContext, person_id: int, password_hash: str | None, change: PersonChange
 ) -> UserRow | None:
-    change = change or PersonChange()
     with context.database.write() as conn:
-        known = users.get(conn, person_id)
-        if password_hash is not None and known is not None and known.subject is not None:
-            raise RequestConflictError("this account has no password; it signs in at the provider")
-        row = users.change(
-            conn, person_id, password_hash=password_hash, role=change.role, disabled=change.disabled,
-            local_accounts=context.options.local_accounts,
-        )  # fmt: skip
-        if row is not None:
-            given = change.model_dump(mode="json", include={"role", "disabled"}, exclude_none=True)
-            describe(subject=row.name, password=password_hash is not None, **given)
+        return _change(context, conn, person_id, password_hash, change)
+
+
+def _change(
+    context: WebContext, conn: Connection, person_id: int, password_hash: str | None, change: PersonChange
+) -> UserRow | None:
+    known = users.get(conn, person_id)
+    if password_hash is not None and known is not None and known.subject is not None:
+        raise RequestConflictError("this account has no password; it signs in at the provider")
+    row = users.change(
+        conn, person_id, password_hash=password_hash, role=change.role, disabled=change.disabled,
+        local_accounts=context.options.local_accounts,
+    )  # fmt: skip
+    if row is not None:
+        given = change.model_dump(mode="json", include={"role", "disabled"}, exclude_none=True)
+        describe(subject=row.name, password=password_hash is not None, **given)
     return row
 
 
@@ -181,5 +194,5 @@ def _person(row: UserRow, *, second_factor: bool = False) -> dict[str, Json]:
         "disabled": row.disabled,
         "second_factor": second_factor,
         "local": row.subject is None,
-        "created_at": row.created_at.isoformat(timespec="milliseconds"),
+        "created_at": json_time(row.created_at),
     }

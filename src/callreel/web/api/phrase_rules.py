@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Depends, HTTPException, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field, StringConstraints, model_validator
 from sqlalchemy import Connection
@@ -24,7 +24,7 @@ from callreel.store.audit.pending import describe
 from callreel.store.transcripts import phrase_rules
 from callreel.store.transcripts.phrase_rules import PhraseRuleRow
 from callreel.web.dependencies import Context, CurrentPerson
-from callreel.web.errors import InvalidError, not_found
+from callreel.web.errors import InvalidError, RequestConflictError, existing
 from callreel.web.options import WebContext
 from callreel.web.organizing.typed_filters import ANY_RULE
 from callreel.web.values import Body, RowId
@@ -74,10 +74,7 @@ class PhraseRuleChange(Body):
 
 def _existing(rule_id: RowId, context: Context) -> PhraseRuleRow:
     with context.database.read() as conn:
-        row = phrase_rules.get(conn, rule_id)
-    if row is None:
-        raise not_found("phrase rule")
-    return row
+        return existing("phrase rule", phrase_rules.get(conn, rule_id))
 
 
 ExistingRule = Annotated[PhraseRuleRow, Depends(_existing)]
@@ -97,8 +94,9 @@ def add(context: Context, person: CurrentPerson, wanted: NewPhraseRule) -> JSONR
     values = _columns(wanted)
     _check(context, PhraseRule(0, **values))
     with context.database.write() as conn:
+        phrase_rules.lock(conn)
         if len(phrase_rules.all_rules(conn)) >= MOST_RULES:
-            raise HTTPException(409, f"There are {MOST_RULES} phrase rules already; remove one first.")
+            raise RequestConflictError(f"there are {MOST_RULES} phrase rules already; remove one first")
         _check_name(conn, wanted.name)
         row = phrase_rules.add(conn, values, person.name, context.clock.now())
         describe(rule=row.id, enabled=row.enabled)
@@ -117,10 +115,10 @@ def change(context: Context, rule: ExistingRule, wanted: PhraseRuleChange) -> JS
     _check(context, changed)
     with context.database.write() as conn:
         if wanted.name is not None:
+            phrase_rules.lock(conn)
             _check_name(conn, wanted.name, rule.id)
-        row = phrase_rules.change(conn, rule.id, values, context.clock.now()) if values else rule
-        if row is None:
-            raise not_found("phrase rule")
+        changing = phrase_rules.change(conn, rule.id, values, context.clock.now()) if values else rule
+        row = existing("phrase rule", changing)
         describe(rule=row.id, changed=sorted(values), enabled=row.enabled)
     return JSONResponse(rule_summary(row))
 
@@ -164,12 +162,12 @@ def _columns(wanted: NewPhraseRule | PhraseRuleChange) -> dict[str, Any]:
 
 
 def _check_name(conn: Connection, name: str, rule_id: int | None = None) -> None:
-    """Raises 409 if the search cannot tell a rule of this name from another one; `rule_id` is the rule that gets it."""
+    """Raises RequestConflictError if the search cannot tell a rule of this name from another one; `rule_id` is the rule that gets it."""
     if name.casefold() == ANY_RULE:
-        raise HTTPException(409, f"'{ANY_RULE}' means every rule in the search; choose another name.")
+        raise RequestConflictError(f"'{ANY_RULE}' means every rule in the search; choose another name")
     for row in phrase_rules.all_rules(conn):
         if row.id != rule_id and row.name.casefold() == name.casefold():
-            raise HTTPException(409, "There is a phrase rule of this name already.")
+            raise RequestConflictError("there is a phrase rule of this name already")
 
 
 def _check(context: WebContext, wanted: PhraseRule) -> None:

@@ -1,7 +1,7 @@
 """Audio as a response that the audit trail records: who got which part of which file, and why."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Annotated, Final
@@ -18,7 +18,7 @@ from callreel.domain.recording import LayerFile
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.person import person_of
 from callreel.web.dependencies import AuditService, Context
-from callreel.web.errors import error_json
+from callreel.web.errors import error_response
 
 HEADER_BYTES: Final = 44
 STORE_EVERY_S: Final = 30.0
@@ -40,6 +40,12 @@ class SentPart:
         start, stop = (max(0, end) * 1000 // per_second for end in ends)
         return start, stop
 
+    def counted(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """`blocks`, each counted once the client has taken it."""
+        for block in blocks:
+            yield block
+            self.sent += len(block)
+
 
 @dataclass(frozen=True, slots=True)
 class RecordedRequest:
@@ -57,19 +63,24 @@ class RecordedRequest:
         self,
         call_id: CallId,
         name: str,
-        part: SentPart,
+        parts: Sequence[SentPart],
         blocks: Iterator[bytes],
         head: tuple[int, Mapping[str, str]],
+        media_type: str,
     ) -> Response:
-        """`blocks` with status and headers, recorded under the layer's `name`; 403 without a required reason."""
+        """`blocks` with status and headers, recorded under the `name` of the layers; 403 without a required reason.
+
+        `parts` count themselves what is sent of each file.
+        """
         reason = self.auditor.reason(person_of(self.request), call_id)
         if reason is None and self.reason_required:
-            return error_json(403, "Give a reason for listening to this call first.", "reason_required")
+            message = "Give a reason for listening to this call first."
+            return error_response(self.request, 403, message, "reason_required")
         plays = self.request.headers.get("sec-fetch-dest") == "audio"
         action = AuditAction.PLAYED if plays else AuditAction.DOWNLOADED
         event = self.auditor.event(self.request.scope, action, call_id, name, reason or "")
         self.auditor.extend(event)
-        return _RecordedAudio(blocks, head, self.auditor, event, part)
+        return _RecordedAudio(blocks, head, media_type, self.auditor, event, parts)
 
 
 async def _requested(request: Request, auditor: AuditService, context: Context) -> RecordedRequest:
@@ -86,14 +97,15 @@ class _RecordedAudio(StreamingResponse):
         self,
         blocks: Iterator[bytes],
         head: tuple[int, Mapping[str, str]],
+        media_type: str,
         auditor: Auditor,
         event: AuditEvent,
-        part: SentPart,
+        parts: Sequence[SentPart],
     ) -> None:
         self._auditor = auditor
         self._event = event
-        self._part = part
-        super().__init__(self._counted(blocks), *head, media_type="audio/wav")
+        self._parts = parts
+        super().__init__(self._stored(blocks), *head, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -102,14 +114,13 @@ class _RecordedAudio(StreamingResponse):
             with CancelScope(shield=True):
                 await asyncio.to_thread(self._store)
 
-    def _counted(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+    def _stored(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         stored_s = monotonic()
         for block in blocks:
             yield block
-            self._part.sent += len(block)
             if monotonic() - stored_s > STORE_EVERY_S:
                 self._store()
                 stored_s = monotonic()
 
     def _store(self) -> None:
-        self._auditor.extend(self._event, [self._part.span], requests=0)
+        self._auditor.extend(self._event, [part.span for part in self._parts if part.sent], requests=0)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 from callreel.domain.retention import Rule, parse_rules
 from callreel.postcall.redacted_audio import silences_of
 from callreel.retention import policies
@@ -72,7 +73,7 @@ def subject_access(context: Context, number: Number, original: Original) -> Stre
     access = _access(context)
     pieces = access.archive(
         number,
-        access.calls_of(number),  # refuses what is no number before the answer begins
+        access.calls_of(number),  # refuses what is not a number before the answer begins
         context.options.role_names,
         silences_of(context.options.redaction.margin_ms),
         original=original,
@@ -125,7 +126,7 @@ def _state(context: WebContext, rules: tuple[Rule, ...], days: int) -> dict[str,
             {
                 "call_id": one.call_id,
                 "data": one.kind.value,
-                "at": one.at.isoformat(),
+                "at": json_time(one.at),
                 "policy": one.policy,
                 "held": one.held,
             }

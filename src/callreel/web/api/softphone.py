@@ -8,6 +8,7 @@ from pydantic import Field
 
 from callreel.domain.access import Right
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 from callreel.store.audit.pending import describe
 from callreel.store.calls import consent_policies
 from callreel.store.people import technicians
@@ -15,7 +16,7 @@ from callreel.store.people.technicians import TechnicianRow
 from callreel.twilio.access_token import mint
 from callreel.twilio.dial_policy import DialPolicy, Refused
 from callreel.web.dependencies import Context, CurrentPerson
-from callreel.web.errors import InvalidError, RequestConflictError, not_found
+from callreel.web.errors import InvalidError, RequestConflictError, existing, not_found
 from callreel.web.pages.wording import number_text
 from callreel.web.values import Body, RowId
 
@@ -105,8 +106,7 @@ def listed(context: Context, person: CurrentPerson) -> JSONResponse:
         recent = technicians.recent_numbers(conn, person.own, RECENT)
     names = {row.number: row.name for row in named}
     called: list[Json] = [
-        {"number": number, "name": names.get(number), "last_at": at.isoformat(timespec="milliseconds")}
-        for number, at in recent
+        {"number": number, "name": names.get(number), "last_at": json_time(at)} for number, at in recent
     ]
     return JSONResponse({"named": [_technician(row) for row in named], "recent": called})
 
@@ -129,9 +129,7 @@ def change(context: Context, technician_id: RowId, change: TechnicianChange) -> 
     e164 = None if change.number is None else _dialable(context.options.dial_policy, change.number)
     with context.database.write() as conn:
         row = technicians.change(conn, technician_id, name=change.name, number=e164)
-    if row is None:
-        raise not_found("technician")
-    return JSONResponse(_technician(row))
+    return JSONResponse(_technician(existing("technician", row)))
 
 
 @routes.delete("/api/v1/technicians/{technician_id}", status_code=204)

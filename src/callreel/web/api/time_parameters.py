@@ -1,9 +1,9 @@
 """Times in query parameters: a time, or a date that counts as the whole day. Pure."""
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from zoneinfo import ZoneInfo
 
 from callreel.domain.ids import CallId
+from callreel.runtime.time_zones import time_zone
 from callreel.store.calls.call_list import Position
 from callreel.web.errors import InvalidError
 
@@ -21,11 +21,9 @@ def position_of(given: str | None) -> Position | None:
 
 def zone_of(name: str) -> tzinfo:
     """The zone of an IANA name. Raises InvalidError."""
-    if name == "UTC":  # known even on a machine without a time zone database
-        return UTC
     try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError; odd names give the others
+        return time_zone(name)
+    except ValueError:
         raise InvalidError("a zone is a name such as Europe/Berlin") from None
 
 

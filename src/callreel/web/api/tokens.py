@@ -1,6 +1,6 @@
 """The API's tokens: created, listed and removed by their owner. A token is shown once, when it is created."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Response
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from callreel.domain.access import Scope
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 from callreel.runtime.secret_tokens import new_token, token_hash
 from callreel.store.audit.pending import describe
 from callreel.store.people import api_tokens
@@ -78,11 +79,7 @@ def _token(row: ApiTokenRow) -> dict[str, Json]:
         "id": row.id,
         "name": row.name,
         "scopes": [scope.value for scope in row.scopes],
-        "created_at": _time(row.created_at),
-        "expires_at": _time(row.expires_at),
-        "last_used_at": _time(row.last_used_at),
+        "created_at": json_time(row.created_at),
+        "expires_at": json_time(row.expires_at),
+        "last_used_at": json_time(row.last_used_at),
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")

@@ -22,7 +22,7 @@ from callreel.store.audio.silenced_layer import silenced_range
 from callreel.store.calls import calls, layers, legs, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.web.dependencies import Context, ExistingCall, Original
-from callreel.web.errors import not_found
+from callreel.web.errors import existing
 from callreel.web.heavy_requests import heavy
 from callreel.web.options import WebContext
 
@@ -36,16 +36,22 @@ def vcon(context: Context, request: Request, call: ExistingCall, original: Origi
 
     Redacted words are masked unless `original=true`. Fetching audio from its `url` needs a session or a token.
     """
-    base = (context.options.public_url or str(request.base_url)).rstrip("/")
     with context.database.read() as conn:
-        found = _call(context, conn, call.id, base, original=original)
-    if found is None:
-        raise not_found("call")
+        text = vcon_text(context, request, conn, call.id, original=original)
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": f'attachment; filename="call_{call.id}.vcon"',
     }
-    return Response(vcon_json(found, urlsplit(base).hostname or ""), media_type=MEDIA_TYPE, headers=headers)
+    return Response(text, media_type=MEDIA_TYPE, headers=headers)
+
+
+def vcon_text(
+    context: WebContext, request: Request, conn: Connection, call_id: CallId, *, original: bool
+) -> str:
+    """The vCon as JSON. Raises 404."""
+    base = (context.options.public_url or str(request.base_url)).rstrip("/")
+    found = existing("call", _call(context, conn, call_id, base, original=original))
+    return vcon_json(found, urlsplit(base).hostname or "")
 
 
 def _call(

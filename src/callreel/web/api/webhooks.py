@@ -8,13 +8,14 @@ import secrets
 from datetime import datetime
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy import Connection
 
 from callreel.domain.access import Right
 from callreel.domain.events import Json
+from callreel.domain.json_time import json_time
 from callreel.domain.webhook import SUBSCRIBABLE, DeliveryState, WebhookEvent
 from callreel.domain.work import Workflow
 from callreel.runtime.outgoing import AddressRefusedError, check_outside
@@ -24,7 +25,7 @@ from callreel.store.webhooks.deliveries import DeliveryRow
 from callreel.store.webhooks.endpoints import EndpointRow
 from callreel.web.auth.person import Person
 from callreel.web.dependencies import Context, CurrentPerson
-from callreel.web.errors import not_found
+from callreel.web.errors import ForbiddenError, InvalidError, RequestConflictError, existing, not_found
 from callreel.web.values import Body, RowId
 
 MOST_ENDPOINTS: Final = 50
@@ -59,10 +60,7 @@ class EndpointChange(Body):
 
 def _existing(endpoint_id: RowId, context: Context) -> EndpointRow:
     with context.database.read() as conn:
-        row = endpoints.get(conn, endpoint_id)
-    if row is None:
-        raise not_found("endpoint")
-    return row
+        return existing("endpoint", endpoints.get(conn, endpoint_id))
 
 
 Endpoint = Annotated[EndpointRow, Depends(_existing)]
@@ -85,7 +83,7 @@ def add(context: Context, person: CurrentPerson, wanted: NewEndpoint) -> JSONRes
     secret = _new_secret()
     with context.database.write() as conn:
         if len(endpoints.all_endpoints(conn)) >= MOST_ENDPOINTS:
-            raise HTTPException(409, f"There are {MOST_ENDPOINTS} endpoints already; remove one first.")
+            raise RequestConflictError(f"there are {MOST_ENDPOINTS} endpoints already; remove one first")
         row = endpoints.add(
             conn, wanted.name, wanted.url, wanted.events, secret, context.clock.now(), numbers=wanted.numbers
         )
@@ -109,9 +107,7 @@ def change(
             endpoints.disable(conn, endpoint.id, "by an administrator", context.clock.now())
         elif disabled is False:
             endpoints.enable(conn, endpoint.id)
-        row = endpoints.change(conn, endpoint.id, changes)
-        if row is None:
-            raise not_found("endpoint")
+        row = existing("endpoint", endpoints.change(conn, endpoint.id, changes))
         _describe(row)
         describe(address_changed=moved)
     return JSONResponse(_endpoint(row))
@@ -135,11 +131,9 @@ def rotate(context: Context, endpoint: Endpoint, force: bool = False) -> JSONRes
     with context.database.write() as conn:
         before = endpoints.get(conn, endpoint.id)
         if before is not None and before.overlaps(now) and not force:
-            raise HTTPException(409, "The secret was replaced less than a day ago.")
+            raise RequestConflictError("the secret was replaced less than a day ago")
         endpoints.rotate(conn, endpoint.id, secret, now)
-        row = endpoints.get(conn, endpoint.id)
-    if row is None:
-        raise not_found("endpoint")
+        row = existing("endpoint", endpoints.get(conn, endpoint.id))
     return JSONResponse({**_endpoint(row), "secret": secret}, headers={"Cache-Control": "no-store"})
 
 
@@ -147,7 +141,7 @@ def rotate(context: Context, endpoint: Endpoint, force: bool = False) -> JSONRes
 def test(context: Context, endpoint: Endpoint) -> JSONResponse:
     """Send a test webhook; its delivery says whether it arrived."""
     if endpoint.disabled_at is not None:
-        raise HTTPException(409, "The endpoint is disabled; enable it first.")
+        raise RequestConflictError("the endpoint is disabled; enable it first")
     with context.database.write() as conn:
         about: dict[str, Json] = {"endpoint": endpoint.name}
         delivery_id = deliveries.order(conn, endpoint.id, WebhookEvent.TEST, about, context.clock.now())
@@ -158,7 +152,7 @@ def test(context: Context, endpoint: Endpoint) -> JSONResponse:
 def of_endpoint(context: Context, endpoint: Endpoint, before: datetime | None = None) -> JSONResponse:
     """Deliveries to an endpoint, newest first; `before` continues a list at its oldest `created_at`."""
     if before is not None and before.tzinfo is None:
-        raise HTTPException(422, "before: expected a time with its zone, such as 2026-11-29T12:00:00Z.")
+        raise InvalidError("`before` needs a time with its zone, such as 2026-11-29T12:00:00Z")
     with context.database.read() as conn:
         rows = deliveries.of_endpoint(conn, endpoint.id, SHOWN, before)
     return JSONResponse({"deliveries": [_delivery(row) for row in rows]})
@@ -173,7 +167,7 @@ def send_again(context: Context, endpoint: Endpoint, delivery_id: DeliveryId) ->
         raise not_found("delivery")
     if not context.work.run_now(Workflow.DELIVER, delivery_id):
         if context.work.unfinished(delivery_id):
-            raise HTTPException(409, "The webhook is being sent already.")
+            raise RequestConflictError("the webhook is being sent already")
         with context.database.write() as conn:
             _order_again(conn, context, [delivery_id])
     return JSONResponse({"delivery": delivery_id}, 202)
@@ -196,19 +190,19 @@ def _order_again(conn: Connection, context: Context, ids: list[str]) -> None:
 
 def _check(context: Context, url: str | None, events: set[WebhookEvent] | None) -> None:
     if events and WebhookEvent.TEST in events:
-        raise HTTPException(422, "events: a test is sent by its own button or route.")
+        raise InvalidError("a test is sent by its own button or route, not as one of the `events`")
     if url is None:
         return
     try:
         check_outside(url, context.options.webhook_inside_hosts)
     except AddressRefusedError as refused:
-        hint = "A receiver in your own network needs CALLREEL_WEBHOOK_INSIDE_HOSTS."
-        raise HTTPException(422, f"url: {refused}. {hint}") from None
+        hint = "a receiver in your own network needs CALLREEL_WEBHOOK_INSIDE_HOSTS"
+        raise InvalidError(f"the URL is refused: {refused}; {hint}") from None
 
 
 def _check_numbers(person: Person) -> None:
     if not (person.may(Right.READ_CALLS) and person.may(Right.READ_ALL_CALLS)):
-        raise HTTPException(403, "Phone numbers in full need the right to read all calls.")
+        raise ForbiddenError("phone numbers in full need the right to read all calls")
 
 
 def _new_secret() -> str:
@@ -233,11 +227,11 @@ def _endpoint(row: EndpointRow) -> dict[str, Json]:
         "url": row.url,
         "events": [event.value for event in row.events],
         "numbers": row.numbers,
-        "created_at": _time(row.created_at),
-        "failing_since": _time(row.failing_since),
-        "disabled_at": _time(row.disabled_at),
+        "created_at": json_time(row.created_at),
+        "failing_since": json_time(row.failing_since),
+        "disabled_at": json_time(row.disabled_at),
         "disabled_why": row.disabled_why,
-        "previous_secret_until": _time(row.previous_until),
+        "previous_secret_until": json_time(row.previous_until),
     }
 
 
@@ -250,11 +244,7 @@ def _delivery(row: DeliveryRow) -> dict[str, Json]:
         "created_at": row.created_at.isoformat(),  # in full: a list continues at it
         "state": row.state.value,
         "attempts": row.attempts,
-        "tried_at": _time(row.tried_at),
+        "tried_at": json_time(row.tried_at),
         "status": row.status,
         "failure": row.failure if row.state is not DeliveryState.DELIVERED else "",
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")

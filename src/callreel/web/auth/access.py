@@ -5,8 +5,10 @@ only open to people who may see that call; the gate checks that too. Routes unde
 signature and are not in the table.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
 from typing import Final
 
 from starlette.routing import compile_path
@@ -18,49 +20,56 @@ from callreel.web.auth.origin import SAFE_METHODS
 FORM: Final = "application/x-www-form-urlencoded"
 
 
+@dataclass(frozen=True)
 class Rule:
     """`needs` None: any signed-in person. `open`: no sign-in needed. `session`: API tokens are refused.
-    `enrolling`: also for people who must set up a second factor first.
+    `enrolling`: also for people who must set up a second factor first. `hashes`: a change makes the server hash a password, so
+    it is refused before routing while too many wait for that.
 
     `audit` is the action of the entry that each request appends to the audit trail; where the methods include GET and
     others, each of the others. With `merged` the requests of a while are one entry. A request that changes something has
     an action; `unaudited` says why not.
 
-    `body` is the only media type that a body may have, by default JSON in the API and a form elsewhere. Pages of other sites
+    `takes` is the only media type that a body may have, by default JSON in the API and a form elsewhere. Pages of other sites
     can send forms and plain text without asking first, so a route must not read JSON from them.
     """
 
-    def __init__(
-        self,
-        methods: str,
-        path: str,
-        needs: Right | None = None,
-        *,
-        open: bool = False,
-        session: bool = False,
-        enrolling: bool = False,
-        body: str | None = None,
-        audit: Did | None = None,
-        merged: bool = False,
-        unaudited: str = "",
-    ) -> None:
-        named = frozenset(methods.split())
-        if not (named <= SAFE_METHODS or audit or unaudited):
-            raise ValueError(f"{methods} {path} changes something: name its action in the audit trail")
-        self.methods = named | {"HEAD"} if "GET" in named else named
-        self.path = path
-        self.needs = needs
-        self.open = open
-        self.session = session
-        self.enrolling = enrolling
-        self.body = body or ("application/json" if path.startswith("/api/v1/") else FORM)
-        self.merged = merged
-        self._audit = audit
-        self.pattern = compile_path(path)[0]
+    verbs: str
+    path: str
+    needs: Right | None = None
+    _: KW_ONLY
+    open: bool = False
+    session: bool = False
+    enrolling: bool = False
+    hashes: bool = False
+    takes: str | None = None
+    audit: Did | None = None
+    merged: bool = False
+    unaudited: str = ""
 
-    def audit(self, method: str) -> Did | None:
+    def __post_init__(self) -> None:
+        if not (self.methods <= SAFE_METHODS or self.audit or self.unaudited):
+            raise ValueError(
+                f"{self.verbs} {self.path} changes something: name its action in the audit trail"
+            )
+
+    @cached_property
+    def methods(self) -> frozenset[str]:
+        named = frozenset(self.verbs.split())
+        return named | {"HEAD"} if "GET" in named else named
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return compile_path(self.path)[0]
+
+    @property
+    def body(self) -> str:
+        """The only media type that a body may have."""
+        return self.takes or ("application/json" if self.path.startswith("/api/v1/") else FORM)
+
+    def action(self, method: str) -> Did | None:
         """The action that a request with this method appends to the audit trail."""
-        return None if method in SAFE_METHODS and not self.methods <= SAFE_METHODS else self._audit
+        return None if method in SAFE_METHODS and not self.methods <= SAFE_METHODS else self.audit
 
 
 _READ, _WRITE, _PEOPLE = Right.READ_CALLS, Right.WRITE_CALLS, Right.WRITE_PEOPLE
@@ -73,7 +82,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/health/live", open=True),
     Rule("GET", "/health/ready", open=True),
     Rule("GET", "/static/{path:path}", open=True),
-    Rule("GET POST", "/sign-in", open=True, audit=Did.SIGNED_IN),
+    Rule("GET POST", "/sign-in", open=True, hashes=True, audit=Did.SIGNED_IN),
     Rule("GET POST", "/welcome", open=True, audit=Did.PERSON_ADDED),
     Rule("GET", "/sign-in/provider", open=True),
     Rule("GET", "/sign-in/provider/callback", open=True, audit=Did.SIGNED_IN),
@@ -123,8 +132,11 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/events", _READ),
     Rule("GET", "/calls/{call_id}/events", _READ, audit=Did.CALL_VIEWED, merged=True),
     Rule("GET", "/calls/{call_id}/layers/{name}.wav", _READ),
+    Rule("GET", "/calls/{call_id}/all.zip", _READ),
+    Rule("GET", "/calls/{call_id}/listen", Right.LISTEN_LIVE, session=True),
     Rule("GET", "/calls/{call_id}/transcript.{ending}", _READ, audit=Did.EXPORTED),
     Rule("GET", "/api/v1/calls", _READ),
+    Rule("GET", "/api/v1/facets", _READ),
     Rule("GET", "/api/v1/calls/{call_id}", _READ, audit=Did.CALL_VIEWED, merged=True),
     Rule("GET", "/api/v1/calls/{call_id}/vcon", _READ, audit=Did.EXPORTED),
     Rule("GET", "/api/v1/calls/{call_id}/peaks", _READ),
@@ -134,6 +146,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("DELETE", "/api/v1/calls/{call_id}/notes/{note_id}", _WRITE, audit=Did.NOTE_REMOVED),
     Rule("POST", "/api/v1/calls/{call_id}/pause", _WRITE, audit=Did.PAUSED),
     Rule("POST", "/api/v1/calls/{call_id}/resume", _WRITE, audit=Did.RESUMED),
+    Rule("POST", "/api/v1/calls/{call_id}/do-not-record", _WRITE, audit=Did.RECORDING_STOPPED),
     Rule("PUT", "/api/v1/calls/{call_id}/labels/{label_id}", _WRITE, audit=Did.CALL_LABELED),
     Rule("DELETE", "/api/v1/calls/{call_id}/labels/{label_id}", _WRITE, audit=Did.CALL_UNLABELED),
     Rule("GET", "/api/v1/calls/{call_id}/revisions", _READ),
@@ -179,6 +192,9 @@ RULES: Final[Sequence[Rule]] = (
         _WRITE,
         audit=Did.ANALYSIS_ITEM_CHANGED,
     ),
+    # Questions about many calls to a language model
+    Rule("GET", "/ask", _READ),
+    Rule("POST", "/api/v1/questions", _READ, audit=Did.ASKED),
     # Saved filters: one's own
     Rule("GET POST", "/api/v1/filters", _READ, session=True, audit=Did.FILTER_SAVED),
     Rule("DELETE", "/api/v1/filters/{filter_id}", _READ, session=True, audit=Did.FILTER_REMOVED),
@@ -188,6 +204,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("POST", "/api/v1/labels", _LABELS, audit=Did.LABEL_ADDED),
     Rule("PATCH", "/api/v1/labels/{label_id}", _LABELS, audit=Did.LABEL_CHANGED),
     Rule("DELETE", "/api/v1/labels/{label_id}", _LABELS, audit=Did.LABEL_REMOVED),
+    Rule("GET PUT", "/api/v1/labels/{label_id}/instructions", _LABELS, audit=Did.LABEL_CHANGED),
     # People
     Rule("GET", "/api/v1/people/me"),
     Rule("POST", "/api/v1/people/me/password", session=True, audit=Did.PASSWORD_CHANGED),
@@ -209,6 +226,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/api/v1/audit", Right.READ_AUDIT),
     # Operations
     Rule("GET", "/report", Right.READ_ALL_CALLS),
+    Rule("GET", "/api/v1/report", Right.READ_ALL_CALLS),
     Rule("GET", "/operations", Right.READ_ALL_CALLS),
     Rule("POST", "/operations/retry", Right.EDIT_ALL_NOTES, session=True, audit=Did.WORK_RETRIED),
     Rule(
@@ -248,7 +266,7 @@ RULES: Final[Sequence[Rule]] = (
     Rule("GET", "/consent", Right.WRITE_POLICY),
     Rule("GET PUT", "/api/v1/consent", Right.WRITE_POLICY, audit=Did.POLICY_CHANGED),
     Rule("POST", "/api/v1/consent/preview", Right.WRITE_POLICY, unaudited="stores nothing"),
-    Rule("POST", "/api/v1/consent/sounds", Right.WRITE_POLICY, body="audio/wav", audit=Did.SOUND_ADDED),
+    Rule("POST", "/api/v1/consent/sounds", Right.WRITE_POLICY, takes="audio/wav", audit=Did.SOUND_ADDED),
     Rule("GET", "/notices/{sha256}.wav", open=True),
     # Webhooks
     Rule("GET", "/webhooks", _HOOKS),
@@ -293,6 +311,12 @@ RULES: Final[Sequence[Rule]] = (
         unaudited="a draft, saved while its author types; its beginning and its end have entries",
     ),
     Rule("DELETE", f"{_SCORED}/{{review_id}}", Right.REVIEW_CALLS, audit=Did.SCORING_DISCARDED),
+    Rule(
+        "POST",
+        f"{_SCORED}/{{review_id}}/suggestions",
+        Right.REVIEW_CALLS,
+        audit=Did.ANSWERS_SUGGESTED,
+    ),  # fmt: skip
     Rule("POST", f"{_SCORED}/{{review_id}}/finish", Right.REVIEW_CALLS, audit=Did.SCORED),
     Rule("POST", f"{_SCORED}/{{review_id}}/dispute", _WRITE, audit=Did.SCORE_DISPUTED),
     Rule("POST", f"{_SCORED}/{{review_id}}/resolve", Right.REVIEW_CALLS, audit=Did.SCORE_RESOLVED),

@@ -6,25 +6,26 @@ no answer. Refused and failed requests that changed nothing have none, except fa
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from threading import Lock
 from typing import Any, Final
 
+from sqlalchemy import Connection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callreel.domain.audit import AuditAction, AuditEvent, Via
-from callreel.domain.errors import StoreError
+from callreel.domain.errors import AccessEndedError, StoreError
 from callreel.domain.ids import CallId
 from callreel.domain.intervals import Interval
 from callreel.runtime.clock import Clock
 from callreel.store.audit import accesses, trail
 from callreel.store.audit.pending import PendingEntry, audited, on_its_own
 from callreel.store.db.database import Database
-from callreel.store.people import users
+from callreel.store.people import api_tokens, sessions, users
 from callreel.web.auth.access import Found
-from callreel.web.auth.person import Person
+from callreel.web.auth.person import Credential, Person
 from callreel.web.errors import error_json
 
 REASON_VALID: Final = timedelta(hours=1)
@@ -34,10 +35,20 @@ _REPEAT_S: Final = 30.0
 _MOST_KNOWN: Final = 10_000
 
 
+_ENDS_ACCESS: Final = frozenset({
+    AuditAction.PASSWORD_CHANGED, AuditAction.SIGNED_OUT, AuditAction.SESSIONS_ENDED, AuditAction.PERSON_CHANGED,
+    AuditAction.SECOND_FACTOR_ENROLLED, AuditAction.SECOND_FACTOR_RESET, AuditAction.TOKEN_REMOVED,
+})  # fmt: skip
+
+
 class Auditor:
     """One a server. Methods block, except `run`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, access_changed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`access_changed` makes open event streams check their sessions, after a request that may have ended some."""
+        self._access_changed = access_changed
         self._database = database
         self._clock = clock
         self._stored: OrderedDict[str, float] = OrderedDict()
@@ -47,7 +58,7 @@ class Auditor:
         """Run `app`, and record the request if its rule says so."""
         found: Found | None = scope["state"].get("found")
         rule = found.rule if found else None
-        action = rule.audit(scope["method"]) if rule and scope["type"] == "http" else None
+        action = rule.action(scope["method"]) if rule and scope["type"] == "http" else None
         if found is None or rule is None or action is None:
             await app(scope, receive, send)
             return
@@ -57,7 +68,8 @@ class Auditor:
 
         async def send_after_entry(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and message["status"] < 400:
+            begins = message["type"] == "http.response.start" and not pending.deferred
+            if begins and message["status"] < 400:
                 try:
                     await asyncio.to_thread(self._answered, pending, rule.merged)
                 except StoreError:
@@ -66,9 +78,25 @@ class Auditor:
             if not refused:
                 await send(message)
 
-        with audited(event) as pending:
+        with audited(event, self._check(scope)) as pending:
             pending.appended = rule.merged  # no transaction of the request has its entry
             await app(scope, receive, send_after_entry)
+        if action in _ENDS_ACCESS:
+            self._access_changed()
+
+    def _check(self, scope: Scope) -> Callable[[Connection], None] | None:
+        """Refuses a change of a request whose session, or API token, was ended after the request began."""
+        credential: Credential | None = scope["state"].get("credential")
+        if credential is None:
+            return None
+
+        def check(conn: Connection) -> None:
+            if not (sessions.holds if credential.is_session else api_tokens.holds)(
+                conn, credential.token_hash
+            ):
+                raise AccessEndedError("you were signed out; sign in again")
+
+        return check
 
     def event(
         self,

@@ -17,13 +17,14 @@ from starlette.websockets import WebSocketClose
 
 from callreel.domain.audit import AuditAction
 from callreel.domain.ids import CallId
+from callreel.runtime.secret_tokens import token_hash
 from callreel.store.calls import calls
 from callreel.store.db.database import Database
 from callreel.web.auth.access import Found, find
 from callreel.web.auth.attempts import TooManyAttemptsError
 from callreel.web.auth.auditor import Auditor
 from callreel.web.auth.origin import SAFE_METHODS, is_loopback_name, is_own_request, limited_address
-from callreel.web.auth.person import Person
+from callreel.web.auth.person import Credential, Person
 from callreel.web.auth.signin import SignIn, bearer_token, session_token
 from callreel.web.errors import error_json, error_response, retry_after, sentence, wants_page
 from callreel.web.heavy_requests import CURRENT, HeavyRequests, in_pieces
@@ -123,10 +124,12 @@ class Gate:
         rule = found.rule if found is not None else None
         if rule is not None and method not in SAFE_METHODS and _has_other_body(headers, rule.body):
             return _refused(scope, 415, f"The body must be {rule.body}.")
-        if rule is not None and rule.open:
-            return None
         address = limited_address(scope.get("client"))
         try:
+            if rule is not None and rule.hashes and method not in SAFE_METHODS:
+                self._sign_in.require_room(address)
+            if rule is not None and rule.open:
+                return None
             person = self._default_person or await self._person(scope, token, address)
         except TooManyAttemptsError as error:
             refusal = _refused(scope, 429, sentence(error))
@@ -141,12 +144,15 @@ class Gate:
         CURRENT.set(self._heavy.request(person.name))
         state["session_check"] = partial(self._still_allowed, scope, token, person)
         state["user"] = None if self._default_person else person
+        if self._default_person is None:
+            used = token if token is not None else session_token(scope)
+            state["credential"] = Credential(token_hash(used or ""), is_session=token is None)
         return await self._refusal_of(person, found, scope)
 
     async def _person(self, scope: Scope, token: str | None, address: str | None = None) -> Person | None:
         if token is not None:
             return await self._sign_in.by_token(token, address)
-        # A check without an address belongs to a long response, which is no use by a person.
+        # A check without an address belongs to a long response, and is not a use by a person.
         return await self._sign_in.by_session(session_token(scope), used=address is not None)
 
     async def _still_allowed(self, scope: Scope, token: str | None, person: Person) -> bool:

@@ -36,6 +36,14 @@ class Person:
         return None if self.may(Right.READ_ALL_CALLS) else self.identity
 
 
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a request came with: the hash of a session's token, or of an API token."""
+
+    token_hash: str
+    is_session: bool
+
+
 def of_user(user: UserRow, scopes: tuple[Scope, ...] | None = None, *, must_enrol: bool = False) -> Person:
     """A user by session, or with `scopes` by token."""
     rights = frozenset[Right]() if must_enrol else rights_of(user.role, scopes)

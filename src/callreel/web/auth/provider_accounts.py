@@ -4,9 +4,7 @@ An account belongs to the provider's `sub`, never to a name: a name at the provi
 """
 
 import asyncio
-import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, ParamSpec, TypeVar
 
@@ -14,10 +12,11 @@ from sqlalchemy import Connection
 
 from callreel.domain.audit import AuditAction
 from callreel.runtime.secret_tokens import token_hash
+from callreel.runtime.thread_pool import ThreadPool
 from callreel.store.audit.pending import describe, record_also
 from callreel.store.people import sessions, users
 from callreel.store.people.users import LastAdministratorError, UserRow
-from callreel.web.auth.attempts import AttemptLimit
+from callreel.web.auth.attempts import PROVIDER
 from callreel.web.auth.provider import Identity, Provider, ProviderError, Started
 from callreel.web.auth.signin import SignIn
 from callreel.web.options import ProviderOptions, WebContext
@@ -60,9 +59,7 @@ class ProviderSignIn:
         self._database = context.database
         self._clock = context.clock
         self._sign_in = sign_in
-        self._attempts = AttemptLimit(limit=50)
-        self._threads = ThreadPoolExecutor(_CONCURRENT, thread_name_prefix="sign-in provider")
-        self._waiting = 0
+        self._threads = ThreadPool(_CONCURRENT, "sign-in provider")
 
     async def begin(self, started: Started, redirect_url: str) -> str:
         """Where to send the browser."""
@@ -71,11 +68,10 @@ class ProviderSignIn:
     async def enter(self, started: Started, arrival: Arrival) -> str:
         """A new session's token. Attempts are counted by address before the provider is asked, apart from those with a
         password: while the provider fails, an administrator with a local account signs in."""
-        now_s = self._clock.monotonic_s()
-        self._attempts.begin(arrival.address, now_s)
+        attempt = await self._sign_in.attempts.begin((PROVIDER, arrival.address))
         identity = await self._in_thread(self.provider.finish, started, arrival.code, arrival.redirect_url)
         token = await asyncio.to_thread(self._enter, identity, arrival)
-        self._attempts.forgive(arrival.address, now_s)
+        await self._sign_in.attempts.succeeded(attempt)
         return token
 
     async def sign_out_url(self, id_token: str, back_to: str) -> str | None:
@@ -84,14 +80,9 @@ class ProviderSignIn:
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run what asks the provider in threads of its own: nothing else waits for a provider that does not answer."""
-        if self._waiting >= _MOST_WAITING:
+        if self._threads.pending >= _MOST_WAITING:
             raise ProviderError("too many sign-ins wait for the provider; try again in a few seconds")
-        self._waiting += 1
-        try:
-            call = functools.partial(work, *args, **kwargs)
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
-        finally:
-            self._waiting -= 1
+        return await self._threads.run(work, *args, **kwargs)
 
     def _enter(self, identity: Identity, arrival: Arrival) -> str:
         role = self._options.role_of(identity.groups)

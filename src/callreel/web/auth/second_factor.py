@@ -19,7 +19,7 @@ from callreel.store.audit.pending import describe, record_also
 from callreel.store.people import second_factors, sessions, users
 from callreel.store.people.sessions import SessionRow
 from callreel.web.auth import totp
-from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
+from callreel.web.auth.attempts import BY_ACCOUNT, BY_ADDRESS
 from callreel.web.auth.signin import SignIn
 from callreel.web.options import WebContext
 
@@ -54,7 +54,6 @@ class SecondFactors:
         self._clock = context.clock
         self._title = context.options.title
         self._sign_in = sign_in
-        self._by_account = AttemptLimit(limit=5)
 
     async def state(self, user_id: int) -> State:
         return await asyncio.to_thread(self._state, user_id)
@@ -124,13 +123,8 @@ class SecondFactors:
 
     async def _attempt(self, user_id: int, address: str, use: Callable[[Connection], T | None]) -> T | None:
         """What `use` gives in one transaction; None counts as a failed attempt."""
-        key, now_s = str(user_id), self._clock.monotonic_s()
-        self._by_account.begin(key, now_s)
-        try:
-            self._sign_in.address_attempts.begin(address, now_s)
-        except TooManyAttemptsError:  # not evaluated, so not counted
-            self._by_account.forgive(key, now_s)
-            raise
+        attempts = self._sign_in.attempts
+        attempt = await attempts.begin((BY_ACCOUNT, str(user_id)), (BY_ADDRESS, address))
 
         def in_transaction() -> T | None:
             with self._database.write() as conn:
@@ -138,8 +132,7 @@ class SecondFactors:
 
         result = await asyncio.to_thread(in_transaction)
         if result is not None:
-            self._by_account.succeeded(key)
-            self._sign_in.address_attempts.forgive(address, now_s)
+            await attempts.succeeded(attempt)
         return result
 
     def _accepted(self, conn: Connection, user_id: int, typed: str) -> str | None:

@@ -4,17 +4,16 @@
 """
 
 import asyncio
-import functools
+import hashlib
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from typing import Final, ParamSpec, TypeVar
+from typing import Final
 
 from sqlalchemy import Connection
 from starlette.datastructures import Headers
@@ -24,19 +23,17 @@ from starlette.types import Scope
 from callreel.domain.access import SecondFactor
 from callreel.domain.audit import AuditAction
 from callreel.runtime.secret_tokens import new_token, token_hash
+from callreel.runtime.thread_pool import ThreadPool
 from callreel.store.audit.pending import describe
 from callreel.store.db.types import storable_text
 from callreel.store.people import api_tokens, second_factors, sessions, users
 from callreel.store.people.users import UserRow
-from callreel.web.auth.attempts import AttemptLimit, TooManyAttemptsError
+from callreel.web.auth.attempts import BY_ADDRESS, BY_NAME, TOKENS, Attempts, BusyError
 from callreel.web.auth.passwords import hash_password, verify_password
 from callreel.web.auth.person import Person, of_user
 from callreel.web.options import WebContext
 
 log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 COOKIE: Final = "callreel_session"
 LONGEST_DEVICE: Final = 200
@@ -46,6 +43,8 @@ _CONCURRENT_HASHES: Final = max(1, min(2, (os.cpu_count() or 1) // 2))
 """A thread each; guesses leave half of the cores to calls."""
 _MOST_WAITING: Final = 40
 """Requests that hash or wait for it; about a second of work."""
+_MOST_GUESSING: Final = 20
+"""The same for addresses with failed attempts: the other places are kept for people whom guesses would keep out."""
 _MOST_PROVEN: Final = 10_000
 """Tokens that were valid lately; a wrong token is not among them, so they are not counted as attempts."""
 _TOUCH_INTERVAL: Final = timedelta(minutes=1)
@@ -71,15 +70,14 @@ class SignIn:
         self.idle_s = context.options.session_idle_s
         self.second_factor = context.options.second_factor
         self.local_accounts = context.options.local_accounts
-        self._by_name = AttemptLimit(limit=5)
-        self.address_attempts = AttemptLimit(limit=50)
-        self.welcome_attempts = AttemptLimit(limit=20)
-        self._token_attempts = AttemptLimit(limit=50)
         self._proven_tokens: OrderedDict[str, None] = OrderedDict()
         self._token_lock = asyncio.Lock()
         self._hashing = asyncio.Semaphore(_CONCURRENT_HASHES)
         self._waiting = 0
-        self._threads = ThreadPoolExecutor(_CONCURRENT_HASHES + 1, thread_name_prefix="sign-in")
+        self._has_users = False
+        # For what anybody can cause: sessions and health checks do not wait for guesses.
+        self._threads = ThreadPool(_CONCURRENT_HASHES + 1, "sign-in")
+        self.attempts = Attempts(self._database, self._clock, self._threads)
 
     async def enter(self, name: str, password: str, address: str, device: str = "") -> NewSession | None:
         """A new session if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
@@ -91,22 +89,27 @@ class SignIn:
 
     async def proven(self, name: str, password: str, address: str) -> UserRow | None:
         """The user, if the password is right and the person is not disabled. Raises TooManyAttemptsError."""
-        key, now_s = f"{name}\n{address}", self._clock.monotonic_s()
-        self._by_name.begin(key, now_s)
-        try:
-            self.address_attempts.begin(address, now_s)
-            async with self._hash_slot():
-                found = await self._in_thread(self._find, name)
+        self.require_room(address)
+        with self._waiting_place():
+            attempt = await self.attempts.begin(
+                (BY_NAME, f"{_name_digest(name)} {address}"), (BY_ADDRESS, address)
+            )
+            async with self._hashing:
+                found = await self._threads.run(self._find, name)
                 user = None if found is None or found.disabled or not self.local_accounts else found
-                right = await self._in_thread(verify_password, user.password_hash if user else None, password)
-        except TooManyAttemptsError:  # not evaluated, so not counted
-            self._by_name.forgive(key, now_s)
-            raise
+                right = await self._threads.run(
+                    verify_password, user.password_hash if user else None, password
+                )
         if not right or user is None:
             return None
-        self._by_name.succeeded(key)
-        self.address_attempts.forgive(address, now_s)
+        await self.attempts.succeeded(attempt)
         return user
+
+    def require_room(self, address: str = "") -> None:
+        """Raises BusyError if more passwords of all people wait than the processor can hash soon."""
+        guessing = self.attempts.has_failed(BY_ADDRESS, address)
+        if self._waiting >= (_MOST_GUESSING if guessing else _MOST_WAITING):
+            raise BusyError("too many people are signing in; try again in a few seconds")
 
     async def by_session(self, token: str | None, *, used: bool = True) -> Person | None:
         """The owner of a session, until it expires or was idle for too long. `used`: a request counts as its use."""
@@ -115,8 +118,8 @@ class SignIn:
     async def by_token(self, token: str, address: str | None = None) -> Person | None:
         """The owner of an API token, with the rights that its scopes leave. Raises TooManyAttemptsError.
 
-        With an `address`, wrong tokens are counted by it. Tokens that were valid lately are not counted, so programs keep
-        working behind an address that others guess from.
+        With an `address`, wrong tokens are counted by it. Tokens that were valid lately are not limited, so programs keep working
+        behind an address that others guess from.
         """
         hashed = token_hash(token)
         if address is None or hashed in self._proven_tokens:
@@ -125,17 +128,12 @@ class SignIn:
                 self._proven_tokens.pop(hashed, None)
             return owner
         async with self._token_lock:  # one after the other: guesses sent at once do not pass the limit
-            now_s = self._clock.monotonic_s()
-            self._token_attempts.begin(address, now_s)
-            try:
-                owner = await asyncio.to_thread(self._token_owner, hashed)
-            except Exception:
-                self._token_attempts.forgive(address, now_s)
-                raise
+            await self.attempts.require(TOKENS, address)
+            owner = await asyncio.to_thread(self._token_owner, hashed)
             if owner is None:
+                await self.attempts.begin((TOKENS, address))
                 log.info("API token refused", extra={"address": address})
                 return None
-            self._token_attempts.forgive(address, now_s)
             self._proven_tokens[hashed] = None
             if len(self._proven_tokens) > _MOST_PROVEN:
                 self._proven_tokens.popitem(last=False)
@@ -157,19 +155,18 @@ class SignIn:
         return token
 
     async def hashed(self, password: str) -> str:
-        """The hash of a new password. Raises PasswordError, TooManyAttemptsError."""
-        async with self._hash_slot():
-            return await self._in_thread(hash_password, password)
+        """The hash of a new password. Raises PasswordError, BusyError."""
+        self.require_room()
+        with self._waiting_place():
+            async with self._hashing:
+                return await self._threads.run(hash_password, password)
 
-    @asynccontextmanager
-    async def _hash_slot(self) -> AsyncIterator[None]:
-        """One of the few concurrent hashes; refuses more waiting requests than the CPU can serve soon."""
-        if self._waiting >= _MOST_WAITING:
-            raise TooManyAttemptsError(1)
+    @contextmanager
+    def _waiting_place(self) -> Iterator[None]:
+        """One of the places of those that hash or wait for it."""
         self._waiting += 1
         try:
-            async with self._hashing:
-                yield
+            yield
         finally:
             self._waiting -= 1
 
@@ -178,13 +175,10 @@ class SignIn:
         return await asyncio.to_thread(self._close, token) if token else None
 
     async def no_users(self) -> bool:
-        """Whether no account was ever created."""
-        return await self._in_thread(self._count) == 0
-
-    async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run what anybody can cause in threads of its own: sessions and health checks do not wait for guesses."""
-        call = functools.partial(work, *args, **kwargs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        """Whether there is no account yet."""
+        if not self._has_users:  # the last administrator cannot be removed, so this stays true
+            self._has_users = await self._threads.run(self._count) > 0
+        return not self._has_users
 
     def _find(self, name: str) -> UserRow | None:
         with self._database.read() as conn:
@@ -244,6 +238,11 @@ class SignIn:
     def _count(self) -> int:
         with self._database.read() as conn:
             return users.count(conn)
+
+
+def _name_digest(name: str) -> str:
+    """16 bits of a name that somebody typed: enough to count by, and not enough to confirm a password that it may be."""
+    return hashlib.sha256(name.encode()).hexdigest()[:4]
 
 
 def session_token(scope: Scope) -> str | None:

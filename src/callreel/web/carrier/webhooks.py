@@ -7,10 +7,8 @@ In demo mode a program on this machine may try these routes without a signature:
 would be and logged, but stores and places nothing.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar, cast
 from urllib.parse import parse_qsl
@@ -24,6 +22,7 @@ from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
 from callreel.runtime.loopback import is_loopback
+from callreel.runtime.thread_pool import ThreadPool
 from callreel.store.db.types import storable_text
 from callreel.twilio.signature import SignatureCheck
 from callreel.twilio.webhooks import (
@@ -41,7 +40,7 @@ log = logging.getLogger(__name__)
 
 MAX_FORM_BYTES = 65_536
 
-_THREADS: Final = ThreadPoolExecutor(4, thread_name_prefix="voice request")
+_THREADS: Final = ThreadPool(4, "voice request")
 """So that a new call never waits for the threads that pages, live updates and password checks share."""
 
 Form = dict[str, str]
@@ -122,7 +121,7 @@ def _is_dry_run(request: Request) -> bool:
 
 
 async def _pairs(request: Request) -> list[tuple[str, str]]:
-    """The fields of the form in their order; none if the body is no form."""
+    """The fields of the form in their order; none if the body is not a form."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -169,7 +168,7 @@ async def voice(carrier: Carrier, form: Received) -> Response:
     if form.dry_run:
         log.info("dry run: TwiML generated, no call stored", extra={"direction": request.direction})
         return Response(carrier.voice.preview(request), media_type="text/xml")
-    document = await asyncio.get_running_loop().run_in_executor(_THREADS, carrier.voice.answer, request)
+    document = await _THREADS.run(carrier.voice.answer, request)
     return Response(document, media_type="text/xml")
 
 

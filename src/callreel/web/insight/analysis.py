@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT, ItemState
 from callreel.domain.call import Role
 from callreel.domain.ids import CallId
+from callreel.insight.analysis import LONGEST_DUE, LONGEST_TEXT, ItemState, Sentiment
 from callreel.review.analyses import analysis_history
 from callreel.web.dependencies import CallAnalyses, Context, CurrentPerson, ExistingCall
 from callreel.web.errors import RequestConflictError, not_found
@@ -24,11 +24,12 @@ class Decision(Body):
 
 
 class ItemText(Body):
-    """The text of an item; owner (`role`) and due date are those of an action item."""
+    """The text of an item; owner (`role`) and due date are those of an action item. Without a `sentiment` it stays."""
 
     text: str = Field(min_length=1, max_length=LONGEST_TEXT)
     role: Role | None = None
     due: str = Field(default="", max_length=LONGEST_DUE)
+    sentiment: Sentiment | None = None
 
 
 @routes.get("/api/v1/calls/{call_id}/analysis")
@@ -62,6 +63,7 @@ def edit(
     analyses: CallAnalyses, person: CurrentPerson, call: ExistingCall, item_id: RowId, wanted: ItemText
 ) -> Response:
     """Replace the text of an item, which approves it. Later analyses do not change it."""
-    if not analyses.edit(call.id, item_id, wanted.text, wanted.role, wanted.due, person.name):
+    written = (wanted.text, wanted.role, wanted.due, wanted.sentiment)
+    if not analyses.edit(call.id, item_id, *written, person.name):
         raise not_found("item")
     return Response(status_code=204)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Final
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -22,7 +22,7 @@ from callreel.store.calls import calls
 from callreel.store.calls.calls import CallRow
 from callreel.web.auth.person import Person
 from callreel.web.dependencies import AuditService, CallLabels, CallTriage, Context, CurrentPerson, Holds
-from callreel.web.errors import InvalidError, status_and_message
+from callreel.web.errors import ForbiddenError, InvalidError, status_and_message
 from callreel.web.options import WebContext
 from callreel.web.values import LARGEST_INTEGER, Body
 
@@ -89,7 +89,7 @@ def change_calls(
     """Change up to 100 calls. `refused` says why calls stay as they are; the others are changed."""
     right, action = _NEEDS[wanted.change]
     if not person.may(right):
-        raise HTTPException(403, "You do not have permission for this.")
+        raise ForbiddenError("you do not have permission for this")
     if wanted.change is Change.ASSIGN and wanted.person is None:
         action = AuditAction.UNASSIGNED
     apply = _applied(wanted, person, labeling, triage, holds)
@@ -97,7 +97,7 @@ def change_calls(
     unchanged: list[Json] = []
     refused: dict[str, Json] = {}
     for call_id in map(CallId, dict.fromkeys(wanted.calls)):
-        call = _visible(context, person, call_id)
+        call = _call_for(context, person, call_id)
         if call is None:
             refused[call_id] = "There is no such call."
             continue
@@ -144,7 +144,7 @@ def _applied(
             return lambda call: holds.release(call.id, wanted.reason, by) is not None
 
 
-def _visible(context: WebContext, person: Person, call_id: CallId) -> CallRow | None:
+def _call_for(context: WebContext, person: Person, call_id: CallId) -> CallRow | None:
     """The call, if there is one that the person may see."""
     with context.database.read() as conn:
         call = calls.get(conn, call_id)

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from callreel.domain.call import Role
+from callreel.insight.moment_kind import MomentKind
 from callreel.store.calls import labels
 from callreel.store.calls.call_list import CallFilter
 from callreel.store.transcripts import phrase_rules
@@ -58,6 +59,8 @@ def narrowed(conn: Connection, wanted: CallFilter, typed: TypedSearch, reader: R
         else:
             _unless_other(FilterKey.ALERT, rule or ANY_RULE, chosen)
         changes |= {"alert": rule is None, "alert_rule": rule}
+    if (moment := single.get(FilterKey.MOMENT)) is not None:
+        changes["moment"] = _unless_other(FilterKey.MOMENT, _moment(moment), wanted.moment)
     party = single.get(FilterKey.PARTY)
     return replace(
         wanted,
@@ -129,6 +132,14 @@ def _rule(conn: Connection, name: str, own: str | None) -> int | None:
     raise InvalidError(
         f"'{FilterKey.ALERT}:' names no phrase rule; '{FilterKey.ALERT}:{ANY_RULE}' is an alert of any rule"
     )
+
+
+def _moment(name: str) -> MomentKind:
+    try:
+        return MomentKind(name.casefold())
+    except ValueError:
+        expected = ", ".join(MomentKind)
+        raise InvalidError(f"'{FilterKey.MOMENT}:' expects one of {expected}") from None
 
 
 def _role(name: str, role_names: Mapping[Role, str]) -> Role:

@@ -21,7 +21,7 @@ routes = APIRouter(include_in_schema=False)
 
 @routes.get("/audit")
 def audit_page(context: Context, page: Page, request: Request) -> HTMLResponse:
-    # An empty field of the form is no filter.
+    # An empty field of the form is not a filter.
     given = {name: value for name, value in request.query_params.items() if value}
     try:
         query = PageQuery.model_validate(given)

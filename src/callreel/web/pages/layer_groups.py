@@ -32,8 +32,8 @@ class LayerGroup:
     files: tuple[dict[str, Json], ...]
 
 
-def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
-    """The three layers, from a call's summary."""
+def layer_groups(call: Summary, *, with_errors: bool) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
+    """The three layers, from a call's summary. `with_errors`: why a download failed, for those who can do something about it."""
     files = [file for file in _list(call["layers"]) if isinstance(file, dict)]
     live = call["state"] == "live"
     of_8k = tuple(file for file in files if file["layer"] == "live_8k")
@@ -66,7 +66,8 @@ def layer_groups(call: Summary) -> tuple[LayerGroup, LayerGroup, LayerGroup]:
             "Cloud",
             "Cloud",
             "none" if unrecorded else _cloud_light(recording, live),
-            unrecorded or cloud_note(recording, live, imported=bool(call["imported"])),
+            unrecorded
+            or cloud_note(recording, live, imported=bool(call["imported"]), with_errors=with_errors),
             of_cloud,
         ),
     )
@@ -80,7 +81,9 @@ def _unrecorded(call: Summary) -> str:
     return str(consent["text"])
 
 
-def cloud_note(recording: dict[str, Json] | None, live: bool, *, imported: bool = False) -> str:
+def cloud_note(
+    recording: dict[str, Json] | None, live: bool, *, imported: bool = False, with_errors: bool = True
+) -> str:
     """The state of the carrier's recording, with the carrier's or our own reason if it is not stored here."""
     if imported and recording is not None and recording["state"] == "stored":
         source = "a file" if from_file(str(recording["sid"])) else "the carrier's account"
@@ -92,8 +95,8 @@ def cloud_note(recording: dict[str, Json] | None, live: bool, *, imported: bool 
     if code not in (None, 0):
         known = CARRIER_ERRORS.get(str(code))
         note += f" Reason: {known} ({code})." if known else f" Error code: {code}."
-    if recording["last_error"] and state != "stored":
-        note += f" The last attempt failed: {recording['last_error']}"
+    if with_errors and recording["last_error"] and state != "stored":
+        note += f" The last attempt failed: {str(recording['last_error']).rstrip('.')}."
     return note
 
 

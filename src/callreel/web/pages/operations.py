@@ -1,17 +1,21 @@
-"""`/operations` and `/metrics`: queued, running, failed and parked work, for people and for Prometheus.
+"""`/operations` and `/metrics`: queued, running, failed and parked work, and the mail of the weekly report, for people and for Prometheus.
 
 A parked recording can be retried or skipped, and all of them can be retried, for example after an outage. None of this
 deletes anything.
 """
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from callreel.domain.ids import RecordingSid
-from callreel.domain.work import ON_RECORDINGS, WorkState
+from callreel.domain.mail import masked_address
+from callreel.domain.work import ON_RECORDINGS, Workflow, WorkState
 from callreel.ops.metrics import CONTENT_TYPE
 from callreel.store.calls import calls, outbox, recordings, tallies
 from callreel.store.db import processes
+from callreel.store.mail import report_mails
 from callreel.web.dependencies import Context, Page
 from callreel.web.errors import not_found
 from callreel.web.heavy_requests import heavy
@@ -32,6 +36,12 @@ def operations(context: Context, page: Page) -> HTMLResponse:
         call_of = {sid: call for sid, call_id in known if (call := calls.get(conn, call_id)) is not None}
         states = tallies.calls_by_state(conn)
         running_processes = processes.all_processes(conn)
+        mails = report_mails.latest(conn) if context.options.mails_report else []
+    attempts = (
+        [item for item in context.work.unfinished(mails[0].week) if item.workflow is Workflow.MAIL_REPORT]
+        if mails
+        else []
+    )
     parked = [item for item in items if item.state is WorkState.PARKED]
     others = [item for item in items if item.state is not WorkState.PARKED]
     return page(
@@ -46,6 +56,9 @@ def operations(context: Context, page: Page) -> HTMLResponse:
         call_of=call_of,
         states={str(state): number for state, number in states.items()},
         processes=running_processes,
+        mails=[(masked_address(mail.recipient), mail) for mail in mails],
+        mails_report=context.options.mails_report,
+        next_mail_at=next((item.retry_at for item in attempts if item.retry_at), None),
         engines={
             purpose: engine
             for purpose, engine in context.options.engine_report().items()
@@ -55,8 +68,14 @@ def operations(context: Context, page: Page) -> HTMLResponse:
 
 
 @routes.post("/operations/recordings/{sid}/retry")
-def retry(context: Context, sid: RecordingSid) -> RedirectResponse:
-    return _back(sum(context.work.run_now(workflow, sid) for workflow in ON_RECORDINGS) > 0)
+def retry(context: Context, sid: RecordingSid, back: Annotated[str, Form()] = "") -> RedirectResponse:
+    """`back` is `call` on the page of the call, to which the answer leads then."""
+    answer = _back(sum(context.work.run_now(workflow, sid) for workflow in ON_RECORDINGS) > 0)
+    if back == "call":
+        with context.database.read() as conn:
+            [call_id] = recordings.call_ids(conn, {sid}).values()
+        answer = RedirectResponse(f"/calls/{call_id}", 303)
+    return answer
 
 
 @routes.post("/operations/retry")

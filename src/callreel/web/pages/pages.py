@@ -4,16 +4,16 @@ Lists, calls and statistics work without script, except live text and charts. Se
 script through the API, which checks the rights.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from callreel.domain.access import Right
-from callreel.domain.analysis import LONGEST_DUE, LONGEST_TEXT
 from callreel.domain.erasure import LONGEST_REASON
 from callreel.domain.ids import CallId
 from callreel.domain.redaction import Entity
+from callreel.insight.analysis import LONGEST_DUE, LONGEST_TEXT, Sentiment
 from callreel.retention.policies import expiry_summary
 from callreel.review.summary import call_summary
 from callreel.review.triage import assignable
@@ -31,11 +31,13 @@ from callreel.web.auth.signin import session_token
 from callreel.web.dependencies import AuditService, Context, CurrentPerson, Original, Page, SignInService
 from callreel.web.errors import not_found
 from callreel.web.heavy_requests import heavy
+from callreel.web.pages.api_page import operations
 from callreel.web.pages.calling_policy import calling_policy
 from callreel.web.pages.layer_groups import layer_groups, main_audio, player_audio
+from callreel.web.pages.sentiment_course import sentiment_course
 from callreel.web.pages.speech_strip import speech_strip
 
-FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "verdict", "min_s", "max_s", "notes", "held", "alert", "moment", "label", "reviewed", "assigned",
+FILTERS: Final = ("q", "from", "to", "agent", "number", "state", "direction", "verdict", "min_s", "max_s", "notes", "held", "alert", "moment", "label", "reviewed", "assigned",
                   "min_silence_s", "min_interruptions", "min_agent_ratio", "sort")  # fmt: skip
 """Query parameters of the list that the script applies, through the API."""
 
@@ -118,9 +120,11 @@ def one_call(
         entities=list(Entity),
         longest_text=LONGEST_TEXT,
         longest_due=LONGEST_DUE,
+        sentiments=list(Sentiment),
         after=after,
         speech=speech_strip(call["measures"]),
-        layer_groups=layer_groups(call),
+        courses=sentiment_course(call),
+        layer_groups=layer_groups(call, with_errors=person.may(Right.READ_ALL_CALLS)),
         main_audio=main_audio(call),
         player_audio=player_audio(call),
     )
@@ -179,15 +183,7 @@ def me(
 
 
 @routes.get("/docs")
-def api_description(page: Page, request: Request) -> HTMLResponse:
-    described = operations(request.app.openapi())
+def api_description(context: Context, page: Page, request: Request) -> HTMLResponse:
+    base_url = (context.options.public_url or str(request.base_url)).rstrip("/")
+    described = operations(request.app.openapi(), base_url)
     return page("docs.html", here="docs", operations=described)
-
-
-def operations(document: dict[str, Any]) -> list[dict[str, str]]:
-    """The routes of an OpenAPI document as the page lists them."""
-    return [
-        {"method": method.upper(), "path": path, "description": described.get("description", "")}
-        for path, item in sorted(document["paths"].items())
-        for method, described in item.items()
-    ]

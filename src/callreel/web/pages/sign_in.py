@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from callreel.domain.access import LONGEST_NAME, UserRole
 from callreel.store.audit.pending import describe
 from callreel.web.auth import welcome
-from callreel.web.auth.attempts import TooManyAttemptsError
+from callreel.web.auth.attempts import WELCOME, TooManyAttemptsError
 from callreel.web.auth.origin import limited_address, local_path
 from callreel.web.auth.passwords import LONGEST_PASSWORD, PasswordError
 from callreel.web.auth.provider import ProviderError
@@ -208,13 +208,12 @@ async def _link_refusal(
     """The page for an invalid link. Attempts are counted, so that tokens cannot be guessed."""
     if not context.options.local_accounts:
         return _welcome_form(page, "", LOCAL_OFF, 403)
-    address, now_s = client_network(request), context.clock.monotonic_s()
     try:
-        sign_in.welcome_attempts.begin(address, now_s)
+        attempt = await sign_in.attempts.begin((WELCOME, client_network(request)))
     except TooManyAttemptsError as error:
         return _welcome_form(page, "", sentence(error), 429)
     if await asyncio.to_thread(welcome.is_valid, context.database, context.clock, token):
-        sign_in.welcome_attempts.forgive(address, now_s)
+        await sign_in.attempts.succeeded(attempt)
         return None
     return _welcome_form(page, "", _USED, 404)
 

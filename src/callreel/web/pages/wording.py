@@ -47,7 +47,7 @@ CLOUD_STATES: Mapping[str, str] = {
     "stored": "Downloaded from the carrier, verified and stored here.",
     "absent": "The carrier reports that it has no recording of this call.",
     "failed": "The carrier reports that its recording failed.",
-    "parked": "The carrier has a recording, but downloading it failed. Retry it on the Operations page.",
+    "parked": "The carrier has a recording, but downloading it failed.",
     "missing": "The carrier reported no recording, and its list contains none.",
 }
 
@@ -155,8 +155,8 @@ MOMENTS: Mapping[str, str] = {
 
 
 def second_text(when: str) -> str:
-    """`12:39:07`, in UTC."""
-    return f"{datetime.fromisoformat(when).astimezone(UTC):%H:%M:%S}"
+    """`12:39:07 UTC`. The page's script replaces it with the time in the reader's time zone."""
+    return f"{datetime.fromisoformat(when).astimezone(UTC):%H:%M:%S} UTC"
 
 
 def span_text(duration_ms: int | None) -> str:

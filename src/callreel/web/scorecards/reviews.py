@@ -1,25 +1,32 @@
 """The API of the reviews of a call: drafts, finished ones, disputes."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from callreel.domain.access import Right
 from callreel.domain.events import Json
+from callreel.language_model.inquiry import Watch
+from callreel.review import suggesting
 from callreel.scorecards.reviewing import may_resolve
 from callreel.scorecards.summary import call_reviews, comparisons, review_summary
 from callreel.scoring.questions import MOST_QUESTIONS
 from callreel.scoring.score import LONGEST_REMARK, MOST_MOMENTS, Answer, Remark
+from callreel.store.audit.pending import append_deferred_entry, describe
 from callreel.store.scorecards import forms, reviews
 from callreel.store.scorecards.reviews import ReviewRow
 from callreel.web.api.notes import LONGEST_CALL_MS
-from callreel.web.dependencies import CallReviews, Context, CurrentPerson, ExistingCall
+from callreel.web.dependencies import CallReviews, Context, CurrentPerson, ExistingCall, LanguageModel
+from callreel.web.insight.awaited_answers import awaited
 from callreel.web.options import WebContext
 from callreel.web.values import LARGEST_INTEGER, Body, RowId
 
 _PATH = "/api/v1/calls/{call_id}/scorecards"
+_REVIEW = f"{_PATH}/{{review_id}}"
 
 routes = APIRouter(tags=["scorecards"])
 
@@ -76,6 +83,27 @@ class Resolution(Body):
         return [Answer(one.question, one.points, one.not_applicable) for one in self.answers]
 
 
+@dataclass(frozen=True, slots=True)
+class OneReview:
+    """The review that a request names, and who sent it."""
+
+    context: Context
+    reviewing: CallReviews
+    person: CurrentPerson
+    call: ExistingCall
+    review_id: RowId
+
+    def save(self, draft: Draft, *, finish: bool) -> JSONResponse:
+        answers, remarks = draft.parsed()
+        row = self.reviewing.save(
+            self.call.id, self.review_id, draft.revision, answers, remarks, self.person.name, finish=finish
+        )
+        return _answer(self.context, row)
+
+
+Review = Annotated[OneReview, Depends()]
+
+
 @routes.get(_PATH)
 def listed(context: Context, person: CurrentPerson, call: ExistingCall) -> JSONResponse:
     """The call's finished reviews and your own drafts; for supervisors also reviews of several people side by side.
@@ -102,67 +130,63 @@ def start(
     return _answer(context, row, 201 if new else 200)
 
 
-@routes.put(f"{_PATH}/{{review_id}}")
-def save(
-    context: Context,
-    reviewing: CallReviews,
-    person: CurrentPerson,
-    call: ExistingCall,
-    review_id: RowId,
-    draft: Draft,
-) -> JSONResponse:
+@routes.put(_REVIEW)
+def save(review: Review, draft: Draft) -> JSONResponse:
     """Save your draft. If other answers were saved since `revision`, it stays as it is (409)."""
-    row = reviewing.save(call.id, review_id, draft.revision, *draft.parsed(), person.name)
-    return _answer(context, row)
+    return review.save(draft, finish=False)
 
 
-@routes.post(f"{_PATH}/{{review_id}}/finish")
-def finish(
-    context: Context,
-    reviewing: CallReviews,
-    person: CurrentPerson,
-    call: ExistingCall,
-    review_id: RowId,
-    draft: Draft,
-) -> JSONResponse:
+@routes.post(f"{_REVIEW}/finish")
+def finish(review: Review, draft: Draft) -> JSONResponse:
     """Save and finish your draft: the agent sees it, and it can no longer be edited. Every question needs an answer."""
-    row = reviewing.save(call.id, review_id, draft.revision, *draft.parsed(), person.name, finish=True)
-    return _answer(context, row)
+    return review.save(draft, finish=True)
 
 
-@routes.delete(f"{_PATH}/{{review_id}}", status_code=204)
-def discard(reviewing: CallReviews, person: CurrentPerson, call: ExistingCall, review_id: RowId) -> Response:
+@routes.delete(_REVIEW, status_code=204)
+def discard(review: Review) -> Response:
     """Delete your draft."""
-    reviewing.discard(call.id, review_id, person.name)
+    review.reviewing.discard(review.call.id, review.review_id, review.person.name)
     return Response(status_code=204)
 
 
-@routes.post(f"{_PATH}/{{review_id}}/dispute")
-def dispute(
-    context: Context,
-    reviewing: CallReviews,
-    person: CurrentPerson,
-    call: ExistingCall,
-    review_id: RowId,
-    wanted: Dispute,
-) -> JSONResponse:
+@routes.post(f"{_REVIEW}/dispute")
+def dispute(review: Review, wanted: Dispute) -> JSONResponse:
     """Dispute a finished review of a call of your own, once."""
-    row = reviewing.dispute(call.id, review_id, wanted.reason, person.name, person.identity)
-    return _answer(context, row)
+    person = review.person
+    row = review.reviewing.dispute(
+        review.call.id, review.review_id, wanted.reason, person.name, person.identity
+    )
+    return _answer(review.context, row)
 
 
-@routes.post(f"{_PATH}/{{review_id}}/resolve")
-def resolve(
-    context: Context,
-    reviewing: CallReviews,
-    person: CurrentPerson,
-    call: ExistingCall,
-    review_id: RowId,
-    wanted: Resolution,
-) -> JSONResponse:
+@routes.post(f"{_REVIEW}/resolve")
+def resolve(review: Review, wanted: Resolution) -> JSONResponse:
     """Answer a dispute: uphold the review, or change its points. The reviewer may only if no other supervisor can."""
-    row = reviewing.resolve(call.id, review_id, wanted.text, wanted.parsed(), person.name)
-    return _answer(context, row)
+    row = review.reviewing.resolve(
+        review.call.id, review.review_id, wanted.text, wanted.parsed(), review.person.name
+    )
+    return _answer(review.context, row)
+
+
+@routes.post(f"{_REVIEW}/suggestions")
+async def suggestions(request: Request, model: LanguageModel, review: Review) -> Response:
+    """Ask a language model for answers to the questions of your draft that give points, each with the turns that it came from.
+
+    Nothing of it is stored: you accept a suggestion by saving it as your answer. A client that accepts `text/event-stream` gets events
+    `progress`, then `answer` or `error`. A client that disconnects cancels it.
+    """
+
+    def answer(watch: Watch) -> Mapping[str, Json]:
+        call_id, by = review.call.id, review.person.name
+        questions = review.reviewing.drafted_questions(call_id, review.review_id, by)
+        found = suggesting.suggest(model, call_id, questions, watch)
+        describe(
+            server=found.facts["server"], model=found.facts["model"], suggestions=len(found.suggestions), dropped=found.dropped
+        )  # fmt: skip
+        append_deferred_entry(review.context.database)
+        return found.summary()
+
+    return await awaited(request, review.context, answer)
 
 
 def _answer(context: WebContext, row: ReviewRow, status: int = 200) -> JSONResponse:
