@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from callreel.cli import checks
+from callreel.cli.diagnose import checks
 from callreel.ops.diagnosis import Mark
 from callreel.settings import Settings
 from callreel.store.db.database import Database

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callreel.cli import doctor, probes
+from callreel.cli.diagnose import doctor, probes
 from callreel.ops.diagnosis import Finding, Mark
 from callreel.settings import Settings
 from tests.support.program import callreel, free_port, the_line

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from callreel.cli import figures
-from callreel.cli.differences import page
+from callreel.cli.diagnose import figures
+from callreel.cli.diagnose.differences import page
 from callreel.domain.call import Role
 from callreel.domain.errors import SettingsError
 from callreel.evaluation.evaluate import Evaluated

@@ -4,11 +4,10 @@ import asyncio
 import os
 from pathlib import Path
 
-from tests.cli.test_keep import new_installation
 from tests.imports.history import history
 from tests.imports.sound_files import two_channels, write_sound
 from tests.support.installation import Installation
-from tests.support.program import callreel, callreel_each, the_line
+from tests.support.program import callreel, callreel_each, new_installation, the_line
 
 
 def test_folder_is_imported_and_the_command_repeated(tmp_path: Path) -> None:

@@ -13,19 +13,10 @@ from callreel.store.calls import calls, layers, recordings
 from callreel.store.calls.calls import CallRow
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
-from tests.support.program import callreel, the_line
+from tests.support.program import callreel, new_installation, the_line
 from tests.support.rest_server import Answer, rest_server
 
 ACCOUNT = "AC" + "0" * 32
-
-
-def new_installation(folder: Path) -> dict[str, str]:
-    """A new installation without calls."""
-    folder.mkdir()
-    database = Database.open(str(folder / "app.db"))
-    database.migrate()
-    database.close()
-    return {"CALLREEL_DATA_DIR": str(folder)}
 
 
 def test_backup_is_verified_restored_and_checked(tmp_path: Path) -> None:

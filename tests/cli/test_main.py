@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from callreel.cli.command import as_typed
 from callreel.cli.main import app
 from tests.support.program import callreel, environment, the_line
 
@@ -39,6 +40,27 @@ def test_every_command_has_help(command: str) -> None:
     result = CliRunner().invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert "--help" in result.output
+
+
+def test_texts_name_commands_as_the_program_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "my env" / "bin" / "callreel"
+    program.parent.mkdir(parents=True)
+    program.touch(0o755)
+    text = "run `callreel doctor`, see `callreel --help`; callreel-data and /srv/callreel are folders of callreel"
+
+    def shown(started: Path | str, folder: Path, path: Path) -> str:
+        monkeypatch.setattr(sys, "argv", [str(started)])
+        monkeypatch.setenv("PATH", str(path))
+        monkeypatch.chdir(folder)
+        return as_typed(text)
+
+    below = text.replace("`callreel", "`'my env/bin/callreel'")
+    assert shown(program, tmp_path, tmp_path) == shown("my env/bin/callreel", tmp_path, tmp_path) == below
+    assert shown(program, Path(__file__).parent, tmp_path) == text.replace("`callreel", f"`'{program}'")
+    assert shown(program, tmp_path, program.parent) == text
+    assert shown(tmp_path / "cli" / "main.py", tmp_path, tmp_path) == text
 
 
 def test_version_is_printed(tmp_path: Path) -> None:

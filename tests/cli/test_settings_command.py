@@ -3,11 +3,7 @@
 import json
 from pathlib import Path
 
-import typer
-from typer.main import get_command
-
-from callreel.cli.main import app
-from callreel.cli.settings import page
+from callreel.cli.diagnose.settings import page
 from callreel.settings import Settings, env_name
 from tests.support.program import callreel
 
@@ -41,24 +37,3 @@ def test_settings_page_is_up_to_date() -> None:
 
 def test_every_setting_is_on_the_settings_page() -> None:
     assert [name for name in Settings.model_fields if f"`{env_name(name)}`" not in page()] == []
-
-
-def test_every_command_is_documented() -> None:
-    text = "\n".join(path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md"))
-    assert [name for name in command_names(app) if f"`callreel {name}`" not in text] == []
-
-
-def command_names(group: typer.Typer) -> list[str]:
-    """All commands; those of a group with the group's name as prefix."""
-    names = []
-    for name, command in get_command(group).commands.items():  # type: ignore[attr-defined]
-        below = getattr(command, "commands", {})
-        names += [f"{name} {inner}" for inner in below]
-        if not below or command.invoke_without_command:
-            names.append(name)
-    return names
-
-
-def test_command_names_include_those_of_groups() -> None:
-    assert {"demo", "doctor", "doctor twiml", "user add"} <= set(command_names(app))
-    assert "user" not in command_names(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callreel.cli.command import AsJson, configure, print_json, require_free, with_options
+from callreel.cli.command import AsJson, as_typed, configure, print_json, require_free, with_options
 from callreel.cli.voices import VoiceOptions
 from callreel.domain.errors import SettingsError
 
@@ -60,6 +61,11 @@ def demo(options: DemoOptions) -> None:
     if options.as_json:
         print_json(summary)
     verdict = summary.get("verdict") or "no verdict"
+    _line(
+        console,
+        f"The demo's pages have ended with it. To see the call again: CALLREEL_DATA_DIR={shlex.quote(str(plan.data_dir))}"
+        f" {as_typed('callreel serve')} --demo --port {plan.port}, then open {plan.shown_url}/calls/{summary.get('call_id')}",
+    )
     _line(console, f"callreel demo: {verdict}; the call is stored in {plan.data_dir}")
     raise typer.Exit(0 if verdict == "verified" else 1)
 

@@ -13,32 +13,24 @@ import typer
 from typer.exceptions import TyperException
 
 from callreel import __version__
-from callreel.cli import (
-    account,
+from callreel.cli import account, demo, mcp, serve, simulate, user
+from callreel.cli.command import as_typed
+from callreel.cli.diagnose import doctor, engines, evaluate, models, settings
+from callreel.cli.keep import (
     analyse,
     archive,
     audit,
     backup,
     check,
-    demo,
-    doctor,
-    engines,
     erase,
-    evaluate,
     importing,
     keys,
-    mcp,
     measure,
-    models,
     reconcile,
     redact,
     report,
     retention,
-    serve,
-    settings,
-    simulate,
     transcribe,
-    user,
 )
 from callreel.domain.errors import CallreelError
 from callreel.runtime.private_process import keep_private
@@ -142,7 +134,7 @@ def _usage_error(error: TyperException) -> str:
 
 def _fail(message: str, code: int) -> int:
     line = " ".join(message.split())
-    print(f"callreel: {line}", file=sys.stderr)
+    print(f"callreel: {as_typed(line)}", file=sys.stderr)
     return code
 
 

@@ -56,14 +56,14 @@ def backup(
             Clock().now(),
             say=_report_step,
         )
-        details = {"files": len(made.entries), "size_bytes": made.size_bytes, "missing": len(made.missing)}
+        details = {"files": len(made.entries), "size_bytes": made.size_bytes, "missing": len(made.not_copied)}
         record_command(database, AuditAction.BACKUP_MADE, subject=str(folder), details=details)
     finally:
         database.close()
-    for path in made.missing:
+    for path in made.not_copied:
         typer.echo(f"missing or damaged: {path}", err=True)
     report(f"copied {len(made.entries)} files, {made.size_bytes / 1e6:.1f} MB, to {folder}")
-    raise typer.Exit(1 if made.missing else 0)
+    raise typer.Exit(1 if made.not_copied else 0)
 
 
 def restore(

@@ -38,7 +38,7 @@ Language = Annotated[str, typer.Option(help="Language of the calls, as en or de.
 
 
 @app.command()
-def folder(
+def folder(  # noqa: PLR0913  # the options of the command
     path: Annotated[Path, typer.Argument(help="The folder with WAV, MP3, FLAC and OGG files.")],
     metadata: Annotated[
         Path | None,
@@ -135,8 +135,9 @@ def _watch(settings: Settings, work: FolderImport, metadata: Path | None) -> NoR
     """Import what is added to the folder, until Ctrl-C. While another import runs, files wait."""
     from callreel.app import imports
     from callreel.imports.watch import FolderWatch
+    from callreel.runtime.clock import Clock
 
-    folder = FolderWatch(work, metadata)
+    folder = FolderWatch(work, metadata, Clock())
     report(f"watching for sound files every {WATCH_EVERY_S:.0f} s; Ctrl-C ends it")
     while True:
         with suppress(imports.AnotherImportError), imports.alone(settings):
@@ -183,7 +184,7 @@ def _shown(
 def _print(outcome: Outcome, would: str = "") -> None:
     cells = (f"{would}{outcome.result}", outcome.name, outcome.call_id or "", outcome.detail)
     line = "\t".join(" ".join(cell.split()) for cell in cells).rstrip()
-    # File names are bytes; some are no text in the encoding of the terminal.
+    # File names are bytes; some are not text in the encoding of the terminal.
     encoding = sys.stdout.encoding or "utf-8"
     print(line.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
@@ -223,11 +224,11 @@ def _language(language: str) -> str:
 
 
 def _zone(name: str) -> tzinfo:
-    from zoneinfo import ZoneInfo
+    from callreel.runtime.time_zones import time_zone
 
     try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
+        return time_zone(name)
+    except ValueError:
         raise SettingsError(
             f"expected --zone as a time zone such as Europe/Berlin, got {name[:40]!r}"
         ) from None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import configure
+from callreel.cli.command import as_typed, configure
 from callreel.domain.errors import CallreelError, SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def diagnose(context: typer.Context) -> None:
         return
     import asyncio
 
-    from callreel.cli import checks, probes
+    from callreel.cli.diagnose import checks, probes
     from callreel.ops.diagnosis import Finding, Mark
 
     found = checks.check_versions()
@@ -49,6 +49,7 @@ def diagnose(context: typer.Context) -> None:
     found.append(checks.check_database(settings))
     found += checks.check_engine(settings)
     found += checks.check_language_model(settings)
+    found += checks.check_mail(settings)
     found += checks.check_credentials(settings)
     found += checks.check_account(settings)
     found += probes.provider(settings)
@@ -148,7 +149,7 @@ def _print(findings: list[Finding]) -> int:
 
     console = Console()
     for finding in findings:
-        line = Text(finding.line)
+        line = Text(as_typed(finding.line))
         line.stylize(_COLOURS[finding.mark], 0, 1)
         console.print(line, soft_wrap=True)
     failures, warnings = (sum(finding.mark == mark for finding in findings) for mark in "✗!")

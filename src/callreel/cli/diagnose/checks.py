@@ -1,4 +1,4 @@
-"""The checks of `callreel doctor` on this machine: versions, folders, database, engine, language model, credentials."""
+"""The checks of `callreel doctor` on this machine: versions, folders, database, engine, language model, mail server, credentials."""
 
 import os
 import platform
@@ -101,6 +101,26 @@ def check_language_model(settings: Settings) -> list[Finding]:
         ]
     where = "on this machine" if settings.language_model_is_here else "sends text to another machine"
     return [Finding(Mark.OK, what, f"its server answers, {where}")]
+
+
+def check_mail(settings: Settings) -> list[Finding]:
+    """Whether the mail server accepts the sign-in, the sender and each recipient, without a mail; nothing without one."""
+    from callreel.app.mail import refused_recipients, report_mail_options
+
+    options = report_mail_options(settings)
+    if options is None:
+        return []
+    what, advice = f"mail server {options.access.host}", "see docs/operations.md, Weekly report by mail"
+    try:
+        refused = refused_recipients(options)
+    except CallreelError as error:
+        return [Finding(Mark.WARN, what, str(error), advice)]
+    found = [Finding(Mark.WARN, what, f"{recipient}: {why}", advice) for recipient, why in refused.items()]
+    accepted = len(options.recipients) - len(refused)
+    return [
+        *found,
+        Finding(Mark.OK, what, f"answers, accepts {accepted} of {len(options.recipients)} recipients"),
+    ]
 
 
 def check_credentials(settings: Settings) -> list[Finding]:

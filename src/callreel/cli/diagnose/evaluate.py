@@ -68,7 +68,7 @@ def evaluate(
     """
     settings = configure()
     _require_extra()
-    from callreel.cli import figures
+    from callreel.cli.diagnose import figures
     from callreel.evaluation import evaluate as evaluation
     from callreel.evaluation.material import read_material
 
@@ -153,7 +153,7 @@ def _options(settings: Settings, workers: int | None, *, live: bool) -> Evaluati
 
 
 def _write_page(runs: list[tuple[str, list[Evaluated]]], path: Path) -> None:
-    from callreel.cli import differences
+    from callreel.cli.diagnose import differences
 
     path.write_text(differences.page(runs), encoding="utf-8")
     typer.echo(f"callreel: differences are in {path}", err=True)

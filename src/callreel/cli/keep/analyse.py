@@ -34,7 +34,6 @@ def analyse(
 
         from callreel.app.analysing import analysing_of, chat_server
         from callreel.domain.audit import Via
-        from callreel.domain.redaction import RedactionPolicy
         from callreel.store.insight import analyses
 
         server = chat_server(settings)
@@ -44,7 +43,7 @@ def analyse(
             )
         analysing = analysing_of(settings, installation, server)
         with installation.database.read() as conn:
-            redacted = settings.redaction is not RedactionPolicy.OFF
+            redacted = settings.redaction.redacts
             selected = analyses.unanalysed(conn, again=again, redacted=redacted)
         run = f"command {token_hex(4)}"
         try:

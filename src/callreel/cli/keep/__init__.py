@@ -1,0 +1,1 @@
+"""Commands of the panel *Keep*: work on recorded calls, mostly without a running server."""
