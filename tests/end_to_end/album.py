@@ -26,12 +26,22 @@ class Album:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._taken: list[tuple[Path, tuple[int, int], range]] = []
 
-    def take(self, page: Page, name: str, shows: Sequence[Locator], height: int | None = None) -> None:
-        """`name-light.png` and `name-dark.png` of the top of the page; all of `shows` must be on them, to be read."""
+    def take(
+        self,
+        page: Page,
+        name: str,
+        shows: Sequence[Locator],
+        height: int | None = None,
+        *,
+        scrolled: bool = False,
+    ) -> None:
+        """`name-light.png` and `name-dark.png` of the top of the page, or of what is shown now if it is `scrolled`; all of
+        `shows` must be on them, to be read."""
         size = page.viewport_size
         assert size is not None
         width, height = size["width"], height or size["height"]
-        page.evaluate("scrollTo(0, 0)")
+        if not scrolled:
+            page.evaluate("scrollTo(0, 0)")
         expect(page.locator(".toast.shown")).to_have_count(0, timeout=PATIENCE_MS)
         for locator in shows:
             expect(locator.first).to_be_visible(timeout=PATIENCE_MS)

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from callreel.domain.call import Role
+from callreel.simulator.faults import Fault
 from callreel.simulator.scenario import CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import TECHNICIAN, House
@@ -14,9 +17,10 @@ LOST_MS_MAX = 250
 """A kill loses at most a block of 160 ms and the 80 ms that the jitter buffer holds back."""
 
 
-def script(voice_s: int) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: voice_s * RATE_HZ] for role in Role)
-    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN)
+def script(voice_s: int, *faults: Fault, number: str = TECHNICIAN, **options: Any) -> CallScript:
+    """A call in which both shipped voices speak at once, over and over if they are shorter."""
+    agent, technician = (np.resize(load_voice(shipped_voice(role)), voice_s * RATE_HZ) for role in Role)
+    return CallScript(agent_voice=agent, technician_voice=technician, number=number, faults=faults, **options)
 
 
 def live_files(house: House) -> list[Path]:

@@ -15,26 +15,20 @@ import soundfile
 
 from callreel.audio import mulaw
 from callreel.domain.call import Role, Track
-from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
+from callreel.simulator.scenario import CallOutcome
 from tests.end_to_end.bad_machine import BadMachine
-from tests.end_to_end.house import TECHNICIAN, House
+from tests.end_to_end.house import House
+from tests.end_to_end.live_files import RATE_HZ, script
 
-RATE_HZ = 8000
 VOICE_S = 12
 HOUR_S = 3600
-
-
-def script() -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: VOICE_S * RATE_HZ] for role in Role)
-    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN)
 
 
 @contextmanager
 def call_in_progress(house: House) -> Iterator[list[CallOutcome]]:
     """In the block, audio arrives; afterwards the call has ended and its outcome is in the list."""
     outcomes: list[CallOutcome] = []
-    placing = threading.Thread(target=lambda: outcomes.append(house.place(script())))
+    placing = threading.Thread(target=lambda: outcomes.append(house.place(script(VOICE_S))))
     placing.start()
     live = house.data_dir / "audio_recordings"
     house.until(lambda: len([p for p in live.glob("*_8000Hz.wav") if p.stat().st_size > RATE_HZ]) == 2, 30)

@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,25 +16,19 @@ from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
 from callreel.domain.call import Role, Track
 from callreel.simulator.faults import Fault
-from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
+from callreel.simulator.scenario import CallOutcome
 from callreel.store.db.database import Database
 from callreel.store.files.blobs import BlobStore
 from tests.end_to_end.house import TECHNICIAN, House
-from tests.end_to_end.live_files import LOST_MS_MAX, codes, live_files
-from tests.end_to_end.live_files import script as plain_script
+from tests.end_to_end.live_files import LOST_MS_MAX, codes, live_files, script
 from tests.support.encryption import MASTER, OTHER_MASTER, files_with
 from tests.support.fault_promises import PROMISES
+from tests.support.program import run
 from tests.support.s3_server import s3_server
 
 TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
 WORDS = [b"boiler", b"cold in here", TECHNICIAN[1:].encode(), b"xylophone", b"Quentin", b"RIFF", b"fLaC"]
 FAULTS = ("none", "lost", "callback-lost", "media-truncated", "repeated")
-
-
-def script(*faults: Fault, voice_s: int = 8) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: voice_s * 8000] for role in Role)
-    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN, faults=faults)
 
 
 def stored(house: House, master: str = MASTER) -> BlobStore:
@@ -66,10 +59,7 @@ def audible(outcome: CallOutcome) -> list[bytes]:
 
 def command(house: House, *arguments: str, **changes: str | None) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in (house.environment | changes).items() if v is not None}
-    return subprocess.run(
-        [sys.executable, "-m", "callreel", *arguments],
-        env=environment, capture_output=True, text=True, timeout=100, cwd=house.folder,
-    )  # fmt: skip
+    return run(arguments, environment, house.folder, timeout_s=100)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +73,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="module")
 def placed(house: House) -> dict[str, tuple[CallOutcome, dict[str, Any]]]:
     """A call with each of some faults, and what people add to one; the folder is searched while they are live."""
-    begun = {name: house.begin(script(*([Fault(name)] if name != "none" else []))) for name in FAULTS}
+    begun = {name: house.begin(script(8, *([Fault(name)] if name != "none" else []))) for name in FAULTS}
     house.until(lambda: len(live_files(house)) >= 4, 30)
     assert files_with(house.folder, WORDS) == []
     outcomes = {name: future.result() for name, future in begun.items()}
@@ -125,7 +115,10 @@ def test_nothing_plain_is_in_the_folder_and_pages_show_all(
     shown = house.client.get(f"/api/v1/calls/{call['call_id']}").json()
     assert (shown["number"], shown["number_name"]) == (TECHNICIAN, "Quentin")
     assert shown["notes"][0]["text"] == "ask for the xylophone"
-    assert "boiler" in str(shown["turns"]) and "boiler" in str(shown["live_turns"])
+    assert "boiler" in str(shown["turns"])
+    # Which of its lines the scripted engine gives to which segment depends on the order of the segments of all calls.
+    live = {word for turn in shown["live_turns"] for word in turn["text"].split()}
+    assert live and live <= set("please check the boiler it is cold in here".split())
     for query in ("boiler", '"the boiler"', "boil*"):
         assert len(house.client.get("/api/v1/calls", params={"q": query}).json()["calls"]) == len(FAULTS), (
             query
@@ -206,7 +199,7 @@ def test_rotation_and_kill_in_the_middle_of_a_call(tmp_path: Path) -> None:
     keys = tmp_path / "master-keys"
     keys.write_text(f"{MASTER}\n")
     with House(tmp_path, {"CALLREEL_ENCRYPTION_KEYS_FILE": str(keys)}, speed=1.0) as house:
-        future = house.begin(plain_script(43))
+        future = house.begin(script(43))
         house.until(lambda: len(live_files(house)) == 2, 30)
         call_id = live_files(house)[0].name.split("_")[1]
         keys.write_text(f"{OTHER_MASTER}\n{MASTER}\n")
@@ -244,7 +237,7 @@ def test_object_store_holds_encrypted_objects_only(tmp_path: Path) -> None:
     with s3_server() as server:
         settings = server.settings | {"CALLREEL_ENCRYPTION_KEYS": MASTER}
         with House(tmp_path, settings) as house:
-            outcome = house.place(script())
+            outcome = house.place(script(8))
             call = house.closed_call(outcome.call_sid)
             assert call["verdict"] == "verified"
             house.until(lambda: not live_files(house), 60)

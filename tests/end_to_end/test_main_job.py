@@ -9,12 +9,10 @@ import soundfile
 
 from callreel.audio import mulaw
 from callreel.audio.resample import upsample_all
-from callreel.domain.call import Direction, Role, Track
-from callreel.simulator.scenario import CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
+from callreel.domain.call import Direction, Track
 from tests.end_to_end.house import ANSWER_S, CALLER_ID, TECHNICIAN, House
+from tests.end_to_end.live_files import script
 
-RATE_HZ = 8000
 VOICE_S = 10
 
 
@@ -24,17 +22,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-def script(direction: Direction = Direction.OUTGOING, number: str = TECHNICIAN) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: VOICE_S * RATE_HZ] for role in Role)
-    return CallScript(
-        agent_voice=agent,
-        technician_voice=technician,
-        direction=direction,
-        number=number,
-        our_number=CALLER_ID,
-    )
-
-
 @pytest.mark.parametrize(
     ("direction", "agents_track"),
     [(Direction.OUTGOING, Track.INBOUND), (Direction.INCOMING, Track.OUTBOUND)],
@@ -42,7 +29,7 @@ def script(direction: Direction = Direction.OUTGOING, number: str = TECHNICIAN) 
 def test_three_layers_hold_each_party_under_its_role(
     house: House, direction: Direction, agents_track: Track
 ) -> None:
-    outcome = house.place(script(direction))
+    outcome = house.place(script(VOICE_S, direction=direction, our_number=CALLER_ID))
     call = house.closed_call(outcome.call_sid)
     assert (call["verdict"], call["reasons"], call["direction"]) == ("verified", [], direction.value)
     assert outcome.cloud is not None
@@ -59,7 +46,7 @@ def test_three_layers_hold_each_party_under_its_role(
 
 
 def test_summary_matches_the_files_of_the_call(house: House) -> None:
-    call = house.closed_call(house.place(script()).call_sid)
+    call = house.closed_call(house.place(script(VOICE_S)).call_sid)
     assert {turn["role"] for turn in call["turns"]} == {"agent", "technician"}
     for turn in call["turns"] + call["live_turns"]:
         assert 0 <= turn["start_ms"] < turn["end_ms"] <= 20_000
@@ -108,14 +95,14 @@ def assert_steps_are_listed_and_logged(house: House, call: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("number", ["+19005550199", "+4930123456", "911", "not a number", ""])
 def test_forbidden_number_places_no_call(house: House, number: str) -> None:
-    outcome = house.place(script(number=number))
+    outcome = house.place(script(VOICE_S, number=number))
     assert outcome.refused
     assert outcome.streams == ()
     assert house.call(outcome.call_sid) is None
 
 
 def test_callbacks_are_answered_with_204(house: House) -> None:
-    outcome = house.place(script())
+    outcome = house.place(script(VOICE_S))
     answers = [d.attempts for d in outcome.deliveries if not d.url.endswith("/voice")]
     assert answers and set(answers) == {(204,)}
 
@@ -128,7 +115,7 @@ def test_phrase_rules_raise_alerts_during_and_after_a_call(house: House) -> None
     alerts: dict[str, list[dict[str, Any]]] = {}
 
     def are_raised() -> bool:  # a new rule is in force after two seconds
-        call = house.closed_call(house.place(script()).call_sid)
+        call = house.closed_call(house.place(script(VOICE_S)).call_sid)
         alerts.update(
             {name: [one for one in call["alerts"] if one["rule"] == name] for name in ("Boiler", "Greeting")}
         )

@@ -19,16 +19,15 @@ import soundfile
 from callreel.audio import mulaw
 from callreel.domain.call import Role, Track
 from callreel.simulator.faults import Fault
-from callreel.simulator.scenario import CallOutcome, CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
-from tests.end_to_end.house import TECHNICIAN, House
+from callreel.simulator.scenario import CallOutcome
+from tests.end_to_end.house import House
+from tests.end_to_end.live_files import RATE_HZ, script
 from tests.end_to_end.machines import MEDIA, Balancer, Machine, shared
 from tests.support.postgres import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.timeout(600)
 """Five processes start on a machine that may be busy with others."""
 
-RATE_HZ = 8000
 AWAY_S = float(os.environ.get("CALLREEL_TEST_AWAY_S", "5"))
 """Duration of the database outage; a manual run may set a longer one."""
 TRACKS = ((Role.AGENT, Track.INBOUND), (Role.TECHNICIAN, Track.OUTBOUND))
@@ -82,11 +81,6 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
                 house.in_carrier(balancer.stop())
 
 
-def script(voice_s: int, *, faults: tuple[Fault, ...] = ()) -> CallScript:
-    agent, technician = (np.resize(load_voice(shipped_voice(role)), voice_s * RATE_HZ) for role in Role)
-    return CallScript(agent_voice=agent, technician_voice=technician, number=TECHNICIAN, faults=faults)
-
-
 class Page:
     """The events that one server sends to the live page of all calls."""
 
@@ -129,7 +123,7 @@ def exact(house: House, call: dict[str, Any], outcome: CallOutcome) -> None:
 def test_cut_stream_continues_on_another_server(installation: Installation) -> None:
     house, two = installation.house, installation.two
     installation.media[:] = [two.port, house.port]
-    outcome = house.begin(script(6, faults=(Fault("socket-cut", 2),))).result(60)
+    outcome = house.begin(script(6, Fault("socket-cut", 2))).result(60)
     call = house.closed_call(outcome.call_sid)
     first, second = outcome.streams
     for role, track in TRACKS:
@@ -142,7 +136,7 @@ def test_cut_stream_continues_on_another_server(installation: Installation) -> N
         )
     assert call["verdict"] == "explained"
     assert {reason["code"] for reason in call["reasons"]} == {"stream_interrupted"}
-    assert "call given up: another process owns it" in two.log
+    assert "call given up: not recorded here any more" in two.log
     assert call["live_turns"]
 
 

@@ -35,6 +35,7 @@ def test_calls_of_media_workers_are_captured_and_drained(tmp_path: Path) -> None
         before = set(live_files(house))
         placed = house.begin(script(8))
         house.until(lambda: len(set(live_files(house)) - before) == 2, 30)
+        first_block = _first_block(house, next(iter(set(live_files(house)) - before)))
         # The server waits for the calls of its workers. The signal goes to the workers too, as from a terminal.
         assert house.server is not None
         for pid in (*media_workers(house), house.server.pid):
@@ -45,4 +46,15 @@ def test_calls_of_media_workers_are_captured_and_drained(tmp_path: Path) -> None
         for track in Track:
             sent = mulaw.decode(last.streams[0].tracks[track])
             assert any(np.array_equal(sent, samples) for samples in kept_last), "captured to the end"
+        shortest = min(samples.size for samples in kept_last)
+        mixed = sum(samples[:shortest].astype(np.int32) for samples in kept_last)
+        assert first_block in mulaw.encode(np.clip(mixed, -32_768, 32_767).astype(np.int16))
         assert "Traceback" not in house.log
+
+
+def _first_block(house: House, live_file: Path) -> bytes:
+    """What the server gives to somebody who listens to a call that a worker records."""
+    call_id = live_file.name.split("_")[1]
+    with house.client.stream("GET", f"/calls/{call_id}/listen") as answer:
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/basic")
+        return next(answer.iter_raw())

@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from callreel.domain.call import Role
 from callreel.simulator.faults import Fault
-from callreel.simulator.scenario import CallScript
-from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import TECHNICIAN, House
+from tests.end_to_end.live_files import script
 
 ANNOUNCED = "+12125550123"
 VOICE_S = 5
@@ -25,21 +23,15 @@ POLICY = {
 }
 
 
-def script(number: str) -> CallScript:
-    agent, technician = (load_voice(shipped_voice(role))[: VOICE_S * 8_000] for role in Role)
-    return CallScript(
-        agent_voice=agent,
-        technician_voice=technician,
-        number=number,
-        faults=(Fault("notice-lost"),),
-        responses=("1",),
-    )
-
-
 def test_call_continues_and_is_recorded_only_where_no_consent_is_needed(tmp_path: Path) -> None:
     with House(tmp_path, speed=2.5) as house:
         house.client.put("/api/v1/consent", json=POLICY).raise_for_status()
-        outcomes = house.place_all({"asked": script(TECHNICIAN), "announced": script(ANNOUNCED)})
+        outcomes = house.place_all(
+            {
+                name: script(VOICE_S, Fault("notice-lost"), number=number, responses=("1",))
+                for name, number in (("asked", TECHNICIAN), ("announced", ANNOUNCED))
+            }
+        )
         calls = {name: house.closed_call(outcome.call_sid) for name, outcome in outcomes.items()}
         pages = {name: house.client.get(f"/calls/{call['call_id']}").text for name, call in calls.items()}
     for outcome in outcomes.values():

@@ -114,7 +114,7 @@ def test_server_stops_in_time_during_a_long_transcription(tmp_path: Path, postgr
 
         house.until(transcribing, 30)
         before = set(live_files(house))
-        going = house.begin(script(60))
+        going = house.begin(script(43))
         house.until(lambda: len(set(live_files(house)) - before) == 2, 30)
         assert house.server is not None
         house.server.terminate()

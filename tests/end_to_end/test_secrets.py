@@ -1,8 +1,6 @@
 """A day's use at debug level: no output has a secret, no log a word or a number, and only this user can read the files."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +14,7 @@ from callreel.simulator.scenario import CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
 from callreel.web.auth.signin import COOKIE
 from tests.end_to_end.house import ACCOUNT, AUTH_TOKEN, TECHNICIAN, House
+from tests.support.program import run
 from tests.web.route_table import TABLE, filled
 
 pytestmark = pytest.mark.timeout(600)
@@ -70,10 +69,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
 
 
 def _command(day: Day, name: str, *arguments: str, given: str = "") -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "callreel", *arguments], env=day.house.environment, cwd=day.house.folder,
-        input=given, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    ran = run(arguments, day.house.environment, day.house.folder, stdin=given, timeout_s=120)
     day.other[name] = ran.stdout + ran.stderr
     assert ran.returncode in (0, 1), day.other[name]
 

@@ -3,9 +3,10 @@
 from callreel.app.offline import OfflineInstallation
 from callreel.app.runtime import Runtime
 from callreel.domain.errors import LanguageModelError
-from callreel.domain.redaction import RedactionPolicy
 from callreel.language_model.chat_server import ChatAccess, ChatServer
-from callreel.postcall.analysing import Analysing, TokenPrices
+from callreel.language_model.usage import TokenPrices
+from callreel.postcall.analysing import Analysing
+from callreel.review.model_access import ModelAccess
 from callreel.runtime.stage_times import StageTimes
 from callreel.settings import Settings
 
@@ -32,13 +33,25 @@ def analysing_of(
     times: StageTimes | None = None,
 ) -> Analysing:
     """The analyse stage."""
-    prices = TokenPrices(
+    return Analysing(
+        runtime.database, runtime.publisher, runtime.clock, server, _prices(settings), times,
+        redacts=settings.redaction.redacts,
+    )  # fmt: skip
+
+
+def model_access_of(settings: Settings, runtime: Runtime, server: ChatServer | None) -> ModelAccess | None:
+    """For answers that people wait for; None without a server."""
+    if server is None:
+        return None
+    return ModelAccess(
+        runtime.database, runtime.clock, server, _prices(settings), redacts=settings.redaction.redacts
+    )
+
+
+def _prices(settings: Settings) -> TokenPrices:
+    return TokenPrices(
         settings.price_language_model_input, settings.price_language_model_output, settings.price_currency
     )
-    return Analysing(
-        runtime.database, runtime.publisher, runtime.clock, server, prices, times,
-        redacts=settings.redaction is not RedactionPolicy.OFF,
-    )  # fmt: skip
 
 
 def language_model_fault(settings: Settings) -> str | None:

@@ -1,7 +1,6 @@
 """The carrier's part of the settings as options of the lower packages: signatures, TwiML, REST access."""
 
 from callreel.carrier_client.rest import CarrierAccess
-from callreel.domain.redaction import RedactionPolicy
 from callreel.ingest.voice_request import AnswerOptions
 from callreel.settings import Settings
 from callreel.twilio.dial_policy import DialPolicy
@@ -38,7 +37,7 @@ def answer_options(settings: Settings) -> AnswerOptions:
         callback_retry_policy=settings.callback_retry_policy,
         answer_on_bridge=settings.answer_on_bridge,
         swap_tracks=settings.swap_tracks,
-        redact=settings.redaction is not RedactionPolicy.OFF,
+        redact=settings.redaction.redacts,
         token_ttl_s=settings.media_token_ttl_s,
         jurisdictions=settings.jurisdictions,
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
-from callreel.asr.engine import RemoteEngine
+from callreel.asr.engine import WorkerEngine
 from callreel.asr.engines import registry
 from callreel.asr.engines.fetch_log import FetchLog
 from callreel.asr.engines.survey import Purpose, facts
@@ -37,7 +37,7 @@ async def start_engine(
     capabilities = await asyncio.to_thread(registry.prepare, selected.choice, FetchLog(selected.choice.name))
     other = await asyncio.to_thread(fallback_for, settings, selected.choice, purpose, hints)
     nice = LIVE_NICE if purpose is Purpose.LIVE else FINAL_NICE
-    host: RemoteEngine = EngineHost(selected.choice, workers, nice=nice)
+    host: WorkerEngine = EngineHost(selected.choice, workers, nice=nice)
     if other is not None:
         host = FailoverEngine(
             partial(EngineHost, selected.choice, workers, nice=nice),

@@ -9,7 +9,6 @@ from callreel.app.offline import NO_CREDENTIALS, OfflineInstallation
 from callreel.app.schedules import deletion_of
 from callreel.cluster.process_lock import ProcessLock
 from callreel.domain.errors import SettingsError, StoreError
-from callreel.domain.redaction import RedactionPolicy
 from callreel.imports.account import AccountImport, Options
 from callreel.imports.folder import FolderImport
 from callreel.imports.imported_calls import ImportedCalls
@@ -42,7 +41,7 @@ def imported_calls(
 ) -> ImportedCalls:
     return ImportedCalls(
         installation.database, installation.publisher, installation.clock, by=by, language=language,
-        redact=settings.redaction is not RedactionPolicy.OFF,
+        redact=settings.redaction.redacts,
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import msgspec
 from callreel.app.carrier import answer_options, carrier_access, signature_check
 from callreel.app.pausing import open_pausing
 from callreel.app.runtime import Runtime, spool_of, tasks
-from callreel.asr.silero import SileroDetector
+from callreel.asr.silero import SileroDetector, probabilities
 from callreel.asr.workers.pool import StartedEngine
 from callreel.cluster.event_publisher import EventPublisher
 from callreel.cluster.event_relay import EventRelay, PeerMessage
@@ -33,6 +33,7 @@ from callreel.live.phrase_watch import PhraseWatch
 from callreel.live.spill import Spill
 from callreel.live.transcription import LiveOptions, LiveTranscription
 from callreel.ops.metrics import LiveGauges
+from callreel.retention.stopped_recording import RecordingStop
 from callreel.runtime.clock import Clock
 from callreel.runtime.counters import Counters
 from callreel.runtime.secret_tokens import new_token
@@ -63,6 +64,7 @@ class LiveSide:
     restarter: StreamRestarter
     consented: ConsentedCapture
     pausing: PauseControl
+    stop: RecordingStop
     open_media: OpenMedia
 
     def gauges(self) -> LiveGauges:
@@ -71,6 +73,20 @@ class LiveSide:
             self.registry.count, live.finals_waiting, live.lag_ms(), live.partials_shed,
             live.overload, live.finals_spilled, live.spilled_total,
         )  # fmt: skip
+
+
+def _connect(relay: EventRelay, ownership: CallOwnership) -> Callable[[CallId], None]:
+    """Let other processes act on the calls of this one. Returns what closes the streams of a call in all of them."""
+    relay.on(PeerMessage.LEG_ENDED, lambda call_id: ownership.leg_ended(CallId(call_id)))
+    relay.on(PeerMessage.STREAM_ENDED, ownership.stream_stopped)
+    relay.on(PeerMessage.STOPPED, lambda call_id: ownership.recording_stopped(CallId(call_id)))
+    relay.on(PeerMessage.TAKEN, lambda call_id: ownership.taken_elsewhere(CallId(call_id)))
+
+    def recording_stopped(call_id: CallId) -> None:
+        ownership.recording_stopped(call_id)
+        relay.send(PeerMessage.STOPPED, call_id)
+
+    return recording_stopped
 
 
 @asynccontextmanager
@@ -108,9 +124,8 @@ async def live_side(
     streams = StreamLifecycle(
         registry, ownership, commits, clock, counters, transcription, publisher, options
     )
-    relay.on(PeerMessage.LEG_ENDED, lambda call_id: ownership.leg_ended(CallId(call_id)))
-    relay.on(PeerMessage.STREAM_ENDED, ownership.stream_stopped)
-    relay.on(PeerMessage.TAKEN, lambda call_id: ownership.taken_elsewhere(CallId(call_id)))
+    recording_stopped = _connect(relay, ownership)
+    stop = RecordingStop(database, blobs, pausing.carrier, publisher, clock, recording_stopped)
     open_media = media_protocol(
         signature_check(settings), settings.stream_url, streams, facts, counters,
         SocketLimits(settings.stream_start_timeout_s, settings.stream_idle_timeout_s), block_s=settings.block_ms / 1000,
@@ -131,7 +146,7 @@ async def live_side(
             tasks(ownership.reconciling.run(), pausing.live.reconciling.run(), alerts.refreshing.run())
         )
         yield LiveSide(
-            engine, counters, transcription, registry, ownership, restarter, consented, pausing.control,
+            engine, counters, transcription, registry, ownership, restarter, consented, pausing.control, stop,
             open_media,
         )  # fmt: skip
 
@@ -189,6 +204,7 @@ def _live_options(settings: Settings, *watches: PhraseWatch[Any]) -> LiveOptions
         live_segmenter(settings),
         enabled=settings.live_transcript,
         watches=watches,
+        probabilities=probabilities,
     )
 
 

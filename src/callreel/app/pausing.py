@@ -42,12 +42,18 @@ def open_pausing(
 ) -> Pausing:
     """Pauses reach all processes of the installation over the relay."""
     live = LivePauses(registry, database, commits, clock)
-    relay.on(PeerMessage.PAUSED, lambda call_id: live.begun(CallId(call_id)))
-    relay.on(PeerMessage.RESUMED, lambda call_id: live.changed(CallId(call_id)))
 
-    def notify(paused: bool, call_id: CallId) -> None:
-        (live.begun if paused else live.changed)(call_id)
-        relay.send(PeerMessage.PAUSED if paused else PeerMessage.RESUMED, call_id)
+    def received(paused: bool, subject: str) -> None:
+        call_id, _, announcement = subject.partition(" ")
+        (live.begun if paused else live.changed)(CallId(call_id), announcement)
+
+    relay.on(PeerMessage.PAUSED, partial(received, True))
+    relay.on(PeerMessage.RESUMED, partial(received, False))
+
+    def notify(announced: bool, call_id: CallId, announcement: str) -> None:
+        subject = f"{call_id} {announcement}"
+        received(announced, subject)
+        relay.send(PeerMessage.PAUSED if announced else PeerMessage.RESUMED, subject)
 
     carrier = CarrierRecordings(replace(carrier_access(settings), timeout_s=CARRIER_TIMEOUT_S))
     services = PauseServices(database, publisher, clock, carrier, notify, settings.pause_max_s or None)

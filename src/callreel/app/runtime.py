@@ -37,9 +37,11 @@ from callreel.settings import Settings
 from callreel.settings.engines import engine_for
 from callreel.store.db.database import Database
 from callreel.store.files import folders
-from callreel.store.files.blobs import BlobStore, remove_stale_parts
+from callreel.store.files.blobs import BlobStore
+from callreel.store.files.data_folder import check_writable
 from callreel.store.files.object_store import is_object_store, open_object_store
 from callreel.store.files.spool import spool_name
+from callreel.store.files.temporary_files import remove_stale_parts
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +91,7 @@ async def open_runtime(settings: Settings, *, server: bool) -> AsyncIterator[Run
         choice = (await asyncio.to_thread(engine_for, settings, purpose)).choice
         await asyncio.to_thread(registry.prepare, choice, FetchLog(choice.name))
     blobs = blob_store(settings)
-    blobs.check_writable()
+    check_writable(blobs.root)
     for folder in folders.AUDIO:
         await asyncio.to_thread(remove_stale_parts, blobs.path(folder))
     await asyncio.to_thread(_probe, blobs)

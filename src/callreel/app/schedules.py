@@ -1,10 +1,11 @@
 """The scheduled jobs of an installation, which its leading server runs: reconciliation, archive, erasure, deletion at the
-carrier, orders for lost work, topics of calls, and deletion of old workflow records."""
+carrier, orders for lost work, topics of calls, the mail of the weekly report, and deletion of old workflow records."""
 
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from callreel.app.mail import report_mail_of
 from callreel.app.offline import OfflineInstallation
 from callreel.app.redaction import redactor_of
 from callreel.app.runtime import Runtime
@@ -34,6 +35,7 @@ HISTORY_EVERY_S = 3600.0
 REDACTIONS_EVERY_S = 600.0
 TOPICS_EVERY_S = 5.0
 BUDGET_EVERY_S = 900.0
+REPORT_MAIL_EVERY_S = 300.0
 
 
 def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[], bool]) -> list[PeriodicJob]:
@@ -44,6 +46,7 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
         LookupSchedule(settings.recording_grace_s, settings.recording_deadline_s), record=settings.record,
     )  # fmt: skip
     history = timedelta(days=settings.workflow_history_days)
+    report_mail = report_mail_of(settings, runtime)
 
     def forget() -> None:
         before = runtime.clock.now() - history
@@ -79,6 +82,10 @@ def scheduled_jobs(runtime: Runtime, dispatcher: Dispatcher, leads: Callable[[],
         audit_upkeep_of(settings, runtime).job(leads),
         PeriodicJob(
             name="budget", job=budget_watch_of(settings, runtime).check, interval_s=BUDGET_EVERY_S, jitter=0.2,
+            enabled=leads,
+        ),
+        PeriodicJob(
+            name="report-mail", job=lambda: report_mail.order_due(runtime.durable), interval_s=REPORT_MAIL_EVERY_S,
             enabled=leads,
         ),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import uvicorn
 from fastapi import FastAPI
 
+from callreel.app.analysing import chat_server
 from callreel.app.engines import engine_load, start_engine
 from callreel.app.live import LiveSide, leg_ended, live_gauges, live_side, media_side
 from callreel.app.runtime import Runtime, open_runtime, spool_of, tasks
@@ -18,6 +19,7 @@ from callreel.app.schedules import audit_upkeep_of, scheduled_jobs
 from callreel.app.web import changed_settings, web_app
 from callreel.app.workflows import running_workflows
 from callreel.asr.engines.survey import Purpose
+from callreel.asr.workers.pool import StartedEngine
 from callreel.cluster.event_relay import PeerMessage
 from callreel.cluster.leader_election import ELECT_EVERY_S, LeaderElection
 from callreel.domain.errors import SettingsError
@@ -35,9 +37,11 @@ from callreel.ops.health import CHECK_EVERY_S, Health, check_runs, disk_space_ch
 from callreel.ops.metrics import Metrics
 from callreel.postcall.webhooks import alert_recorder
 from callreel.postcall.workflows import SWEEP_EVERY_S, Dispatcher
+from callreel.retention.stopped_recording import SWEEP_EVERY_S as STOPPED_SWEEP_EVERY_S
 from callreel.runtime.loopback import is_loopback
 from callreel.runtime.periodic import PeriodicJob
 from callreel.settings import MEDIA_PATH, Settings
+from callreel.store.files.data_folder import check_writable, free_bytes
 from callreel.web.auth.welcome import first_link
 from callreel.web.connection_limits import ConnectionLimits, connections_within, raise_open_files
 from callreel.web.uvicorn_server import DrainingServer, http_with_media
@@ -71,12 +75,7 @@ def _refuse_stand_in_beside_a_carrier(settings: Settings, demo: bool) -> None:
 
 async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
     async with open_runtime(settings, server=True) as runtime, AsyncExitStack() as stack:
-        has_workers = settings.media_workers > 0
-        engine = await start_engine(
-            settings, Purpose.LIVE, runtime.hints, 1 if has_workers else settings.engine_workers, stack
-        )
-        if has_workers:
-            await engine.host.close()  # started for its capabilities only: each media worker runs its own
+        engine = await _live_engine(settings, runtime, stack)
         recovery = _recovery(runtime, engine.capabilities.name)
         await asyncio.to_thread(recovery.at_start)
         await asyncio.to_thread(
@@ -95,6 +94,7 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         )  # fmt: skip
         live.transcription.transcript_stored = dispatch.wake
         runtime.relay.on(PeerMessage.WORK_ORDERED, lambda _: dispatch.wake())
+        runtime.relay.on(PeerMessage.ACCESS_CHANGED, lambda _: runtime.bus.resync())
         media = await stack.enter_async_context(media_side(settings, runtime.database, live))
         election = LeaderElection(runtime.database)
         stack.callback(election.resign)
@@ -104,7 +104,12 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
             stages=runtime.stage_times, work=runtime.durable,
             engines=engine_load(runtime.final, None if media else engine),
         )  # fmt: skip
-        app = web_app(runtime, engine, live, dispatch, health, metrics, demo=demo, demo_sign_in=demo_sign_in)
+        chat = chat_server(settings)
+        if chat is not None:
+            stack.callback(chat.close)
+        app = web_app(
+            runtime, engine, live, dispatch, health, metrics, demo=demo, demo_sign_in=demo_sign_in, chat=chat
+        )
         jobs = [
             dispatch,
             PeriodicJob(name="health", job=health.run_checks, interval_s=CHECK_EVERY_S, immediately=True),
@@ -126,13 +131,22 @@ async def _serve(settings: Settings, demo: bool, demo_sign_in: bool) -> None:
         ).serve()
 
 
+async def _live_engine(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> StartedEngine:
+    has_workers = settings.media_workers > 0
+    engine = await start_engine(
+        settings, Purpose.LIVE, runtime.hints, 1 if has_workers else settings.engine_workers, stack
+    )
+    if has_workers:
+        await engine.host.close()  # started for its capabilities only: each media worker runs its own
+    return engine
+
+
 def _recovery(runtime: Runtime, engine: str) -> Recovery:
     """Closes the calls of dead processes; `engine` names the live transcripts that are made of their segments."""
     return Recovery(
-        runtime.database, runtime.commits, runtime.clock, runtime.settings.objects_dir,
+        runtime.database, runtime.commits, runtime.clock, runtime.blobs,
         lambda call_id: save_live_transcript(runtime.database, runtime.publisher, call_id, engine),
         runtime.peers.dead, single_machine=runtime.database.dialect == "sqlite", spool=spool_of(runtime.blobs),
-        keys=runtime.blobs.keys,
     )  # fmt: skip
 
 
@@ -210,15 +224,18 @@ def _capture_jobs(
         PeriodicJob(
             name="pauses at the carrier", job=live.pausing.sweep, interval_s=PAUSE_SWEEP_EVERY_S, enabled=leads,
         ),
+        PeriodicJob(
+            name="stopped recordings", job=live.stop.sweep, interval_s=STOPPED_SWEEP_EVERY_S, enabled=leads
+        ),
         live.consented.sweeping,
     ]  # fmt: skip
 
 
 def _health(runtime: Runtime, registry: CallRegistry, media: MediaWorkers | None) -> Health:
-    disk_space = disk_space_check(runtime.blobs.free_bytes, runtime.settings.min_free_mb << 20)
+    disk_space = disk_space_check(lambda: free_bytes(runtime.blobs.root), runtime.settings.min_free_mb << 20)
     checks = {
         "database": runtime.heartbeat.failure,
-        "folder": check_runs(runtime.blobs.check_writable),
+        "folder": check_runs(lambda: check_writable(runtime.blobs.root)),
         "disk_space": disk_space,
         "stopping": lambda: "the server is stopping and accepts no new calls" if registry.draining else None,
     }

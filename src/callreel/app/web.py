@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 
-from callreel.app.analysing import language_model_fault
+from callreel.app.analysing import language_model_fault, model_access_of
 from callreel.app.carrier import answer_options, signature_check
 from callreel.app.engines import engine_report
 from callreel.app.live import LiveSide, leg_ended
@@ -21,6 +21,7 @@ from callreel.domain.retention import parse_rules
 from callreel.ingest.callback_intake import CallbackIntake
 from callreel.ingest.consent import ConsentHandler
 from callreel.ingest.voice_request import VoiceRequestHandler
+from callreel.language_model.chat_server import ChatServer
 from callreel.ops.health import Health
 from callreel.ops.metrics import Metrics
 from callreel.runtime.loopback import is_loopback
@@ -33,7 +34,7 @@ from callreel.web.carrier.webhooks import CarrierServices
 from callreel.web.options import ProviderOptions, ShownSetting, SoftphoneOptions, WebContext, WebOptions
 
 
-def web_app(
+def web_app(  # noqa: PLR0913  # what the composition root has built
     runtime: Runtime,
     engine: StartedEngine,
     live: LiveSide,
@@ -43,8 +44,9 @@ def web_app(
     *,
     demo: bool,
     demo_sign_in: bool,
+    chat: ChatServer | None = None,
 ) -> FastAPI:
-    """All routes of the server except the media socket, which `http_with_media` handles."""
+    """All routes of the server except the media socket, which `http_with_media` handles. `chat` answers questions about calls."""
     settings = runtime.settings
     answers = answer_options(settings)
     final = runtime.final.capabilities if runtime.final is not None else engine.capabilities
@@ -57,6 +59,10 @@ def web_app(
     def stream_ended(stream_sid: str) -> None:
         live.ownership.stream_stopped(stream_sid)
         runtime.relay.send(PeerMessage.STREAM_ENDED, stream_sid)
+
+    def access_changed() -> None:
+        runtime.bus.resync()
+        runtime.relay.send(PeerMessage.ACCESS_CHANGED, "")
 
     intake = CallbackIntake(
         runtime.clock, recording_changed=dispatch.wake, leg_ended=leg_ended(runtime, live.ownership),
@@ -80,6 +86,9 @@ def web_app(
         metrics=metrics,
         work=runtime.durable,
         pausing=live.pausing,
+        recording_stop=live.stop,
+        model=model_access_of(settings, runtime, chat),
+        access_changed=access_changed,
     )
     return create_app(context, carrier)
 
@@ -117,6 +126,7 @@ def _web_options(
         audit_search_text=settings.audit_search_text,
         retention=parse_rules(settings.retention),
         webhook_inside_hosts=settings.webhook_inside_hosts,
+        mails_report=settings.smtp_host is not None,
         language_model=settings.language_model or "" if settings.language_model_url else "",
         language_model_fault=lambda: language_model_fault(settings),
     )

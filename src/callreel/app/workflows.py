@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from callreel.app.analysing import analysing_of, chat_server
 from callreel.app.engines import start_requested_engine
+from callreel.app.mail import report_mail_of
 from callreel.app.measuring import measuring_of
 from callreel.app.redaction import redactor_of
 from callreel.app.runtime import Runtime, T, heartbeats, tasks
@@ -20,10 +21,9 @@ from callreel.audio.samples import Samples
 from callreel.audio.segmenter import SegmenterOptions
 from callreel.domain.errors import EngineError
 from callreel.domain.ids import CallId
-from callreel.domain.redaction import RedactionPolicy
 from callreel.domain.verdict import Limits
 from callreel.domain.work import Workflow, subject_of
-from callreel.postcall import retranscription, webhooks
+from callreel.postcall import report_mail, retranscription, webhooks
 from callreel.postcall.comparison import LayerComparison
 from callreel.postcall.download import RecordingDownloader
 from callreel.postcall.durable import IDLE_POLL_S, POLL_S, RetryPolicy, Steps
@@ -50,7 +50,7 @@ def _queues(settings: Settings, server: bool, retranscription_only: bool) -> dic
     if TRANSCRIBE_QUEUE in at_once:
         at_once[retranscription.QUEUE] = 1
     if server:
-        at_once |= {ERASE_QUEUE: 1, webhooks.QUEUE: webhooks.AT_ONCE}
+        at_once |= {ERASE_QUEUE: 1, webhooks.QUEUE: webhooks.AT_ONCE, report_mail.QUEUE: 1}
     return at_once
 
 
@@ -60,7 +60,7 @@ async def running_workflows(
 ) -> AsyncIterator[None]:
     """Run durable workflows in this process, and recover those of dead ones.
 
-    `server`: whether calls are erased and webhooks sent here too. `retranscription_only` runs nothing but calls to be transcribed again.
+    `server`: whether calls are erased, and webhooks and mails sent, here too. `retranscription_only` runs nothing but calls to be transcribed again.
     """
     pool = EnginePool(lambda spec: start_requested_engine(runtime.settings, spec, runtime.hints))
     await _register_post_call(runtime)
@@ -70,6 +70,7 @@ async def running_workflows(
     retranscription.Retranscription(_pooled_transcriber(runtime, pool)).register(runtime.durable)
     _register_erasure(runtime)
     settings = runtime.settings
+    report_mail_of(settings, runtime).register(runtime.durable, _policy(settings))
     client = outside_client(settings.webhook_timeout_s, settings.webhook_inside_hosts)
     webhooks.WebhookSender(runtime.database, runtime.clock, client, settings.public_url).register(
         runtime.durable
@@ -114,8 +115,7 @@ async def _register_post_call(runtime: Runtime) -> None:
     )
     workflows = PostCallWorkflows(
         runtime.database, runtime.publisher, downloader, _transcriber(runtime, engine), comparison,
-        measuring_of(settings, runtime), runtime.stage_times, redacts=settings.redaction is not RedactionPolicy.OFF,
-        analyses=settings.language_model_url is not None,
+        measuring_of(settings, runtime), runtime.stage_times, after_verdict=_after_verdict(settings),
     )  # fmt: skip
     workflows.register(runtime.durable, _policy(settings))
     redactor_of(settings, runtime).register(runtime.durable, COMPARE_QUEUE, _policy(settings))
@@ -130,6 +130,14 @@ def _register_erasure(runtime: Runtime) -> None:
 
     never_given_up = _policy(runtime.settings, last=None)
     runtime.durable.register(Workflow.ERASE, erase, queue=ERASE_QUEUE, decide=never_given_up)
+
+
+def _after_verdict(settings: Settings) -> set[Workflow]:
+    wanted = {
+        Workflow.REDACT: settings.redaction.redacts,
+        Workflow.ANALYSE: settings.language_model_url is not None,
+    }
+    return {workflow for workflow, on in wanted.items() if on}
 
 
 def _transcriber(runtime: Runtime, engine: FinalEngine) -> FinalTranscriber:
