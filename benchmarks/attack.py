@@ -262,7 +262,7 @@ def _lost_frames(house: House, call: dict[str, Any], outcome: CallOutcome) -> in
 
 
 class _Memory:
-    """`most_kb`: the most memory that a process and its children had, looked at ten times a second."""
+    """`most_kb`: the most memory that a process and its children had, looked at ten times per second."""
 
     def __init__(self, pid: int) -> None:
         self.most_kb = 0

@@ -226,7 +226,7 @@ def _settle(house: House) -> list[str]:
         time.sleep(0.2)
 
 
-def _report(
+def _report(  # noqa: PLR0913  # a value for each field
     found: Findings,
     outcomes: Sequence[CallOutcome],
     spoilt: set[str],

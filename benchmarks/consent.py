@@ -29,7 +29,7 @@ from callreel.simulator.scenario import CallOutcome, CallScript
 AT_ONCE = 10
 VOICE_MS = 6_000
 FRAME_BYTES = 160
-SETTLE_S = 120.0
+SETTLE_S = 600.0
 ANSWERS = {"key": ("1",), "word": ("yes please",), "no": ("2",), "no-word": ("no thanks",), "silence": ()}
 AGREE = ("key", "word")
 POLICY = {

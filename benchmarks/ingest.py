@@ -4,7 +4,7 @@
                                 [--json]
 
 CPU is the kernel's accounting of the server's processes, for the time in which all calls are in progress and for the whole
-run with starts and ends. A call sends 100 messages a second: 20 ms frames of both tracks. The cost of a start and an end is
+run with starts and ends. A call sends 100 messages per second: 20 ms frames of both tracks. The cost of a start and an end is
 the CPU used outside that time, without the messages sent then and without the idle use.
 
 `--against` applies the same load to another server (`peers.py`) right afterwards. On a busy machine only the ratio of the

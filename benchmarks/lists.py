@@ -2,8 +2,8 @@
 
 Rows of a year of calls are written into an empty database: calls with measures, recent ones also with legs, streams,
 recordings and layers.
-Then each kind of list (filtered, sorted, a later page, one agent's own) and the dashboard's 30 days are answered many
-times, including the JSON.
+Then each kind of list (filtered, sorted, a later page, one agent's own), the facets beside it, and the dashboard's 30 days
+are answered many times, including the JSON.
 
     .venv/bin/python -m benchmarks.lists --calls 50000 --rounds 20 --json
     .venv/bin/python -m benchmarks.lists --postgres
@@ -50,8 +50,10 @@ from callreel.store.db.tables import (
     recordings,
     streams,
     topics,
+    turn_index,
 )
 from callreel.web.api.calls import call_page
+from callreel.web.organizing.facets import facet_summary
 
 NOW = datetime(2026, 11, 29, 18, 0, tzinfo=UTC)
 AGENTS = [f"agent{number}" for number in range(25)]
@@ -65,6 +67,14 @@ ALERT_EVERY = 20
 """One of so many calls has an alert, of one of three rules."""
 MOMENTS = {MomentKind.QUESTION: 1, MomentKind.COMPLAINT: 20, MomentKind.PROMISE: 500}
 """Every how many calls have such a moment."""
+NO_TOPIC_EVERY = 5
+"""One of so many calls has no topic; the list shows how it begins."""
+TURNS = (
+    "hello this is the service desk",
+    "good morning",
+    "i am in front of the unit on the roof",
+    "thank you",
+)
 LAYERS: tuple[tuple[Layer, Role | None], ...] = (
     (Layer.CLOUD, None),
     (Layer.LIVE_8K, Role.AGENT),
@@ -85,6 +95,10 @@ class Report:
     list_p95_ms: float
     list_cpu_p95_ms: float
     list_worst: str
+    facets_p50_ms: float
+    facets_p95_ms: float
+    facets_cpu_p95_ms: float
+    facets_worst: str
     dashboard_p50_ms: float
     dashboard_p95_ms: float
     dashboard_cpu_p95_ms: float
@@ -137,7 +151,14 @@ def rows_of(number: int, random_: random.Random) -> Iterator[tuple[Table, dict[s
                 call_labels,
                 {"call_id": call_id, "label_id": label_id, "created_at": at, "by": "sam", "at": end},
             )
-    yield topics, {"call_id": call_id, "version": 1, "due": False, "text": "left gauge, valve, pressure"}
+    topic = "left gauge, valve, pressure" if number % NO_TOPIC_EVERY else None
+    yield topics, {"call_id": call_id, "version": 1, "due": False, "text": topic}
+    if topic is None:
+        for position, said in enumerate(TURNS):
+            yield turn_index, {
+                "call_id": call_id, "position": position, "role": Role.AGENT, "start_ms": 0, "end_ms": 1_000,
+                "text": said, "word_starts": [], "tokens": "",
+            }  # fmt: skip
     for kind, every in MOMENTS.items():
         if number % every == 0:
             yield call_moments, {"call_id": call_id, "kind": kind}
@@ -242,12 +263,17 @@ def run(database: Database, name: str, count: int, rounds: int) -> Report:
     with database.read() as conn:
         wanted = kinds(conn)
     lists: dict[str, list[tuple[float, float]]] = {kind: [] for kind in wanted}
+    counted: dict[str, list[tuple[float, float]]] = {}
     dashboards = []
 
     def answer(kind: str) -> None:
         filters, sort, before = wanted[kind]
         with database.read() as conn:
             JSONResponse(call_page(conn, filters, PAGE, before, sort))
+
+    def count_facets(kind: str) -> None:
+        with database.read() as conn:
+            JSONResponse(facet_summary(conn, wanted[kind][0]))
 
     def dashboard() -> None:
         last = NOW.date()
@@ -257,8 +283,12 @@ def run(database: Database, name: str, count: int, rounds: int) -> Report:
     for _ in range(rounds):
         for kind in wanted:
             lists[kind].append(timed(lambda kind=kind: answer(kind)))  # type: ignore[misc]
+            if wanted[kind][1] is Sort.NEWEST:  # facets have no order
+                counted.setdefault(kind, []).append(timed(lambda kind=kind: count_facets(kind)))  # type: ignore[misc]
         dashboards.append(timed(dashboard))
     every = [one for times in lists.values() for one in times]
+    facets = [one for times in counted.values() for one in times]
+    dearest = max(counted, key=lambda kind: percentile(counted[kind], 50, cpu=True))
     worst = max(lists, key=lambda kind: percentile(lists[kind], 50, cpu=True))
     return Report(
         database=name,
@@ -268,6 +298,10 @@ def run(database: Database, name: str, count: int, rounds: int) -> Report:
         list_p95_ms=percentile(every, 95),
         list_cpu_p95_ms=percentile(every, 95, cpu=True),
         list_worst=f"{worst}: {percentile(lists[worst], 50, cpu=True)} ms of CPU",
+        facets_p50_ms=percentile(facets, 50),
+        facets_p95_ms=percentile(facets, 95),
+        facets_cpu_p95_ms=percentile(facets, 95, cpu=True),
+        facets_worst=f"{dearest}: {percentile(counted[dearest], 50, cpu=True)} ms of CPU",
         dashboard_p50_ms=percentile(dashboards, 50),
         dashboard_p95_ms=percentile(dashboards, 95),
         dashboard_cpu_p95_ms=percentile(dashboards, 95, cpu=True),

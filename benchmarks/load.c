@@ -1,8 +1,8 @@
-/* The load of many media streams: one thread, one socket a call, 20 ms of both tracks at real-time pace or as fast as
+/* The load of many media streams: one thread, one socket per call, 20 ms of both tracks at real-time pace or as fast as
  * the sockets take it. It speaks the carrier's media stream protocol and nothing more; `load.py` compiles and drives it.
  *
  * load PORT SIGNATURE CALLS_FILE POOL_FILE SECONDS CALLS_A_SECOND MODE
- *   CALLS_FILE  a line a call: leg sid, stream sid, token
+ *   CALLS_FILE  one line per call: leg sid, stream sid, token
  *   POOL_FILE   mu-law; frame k of track t of call i is the pool's frame (31 i + 7 t + k) mod (number of frames)
  *   MODE        pair: both tracks' frames due together; apart: 10 ms between them; flood: no pace
  * On standard output: "begin N" and "end N" with the messages sent so far, one second after the last call began and when
@@ -221,7 +221,7 @@ int main(int argc, char **argv) {
             }
             if (c->due_us < next) next = c->due_us;
         }
-        if (now - heard > 1000) { /* a look at all sockets, 1,000 times a second at most */
+        if (now - heard > 1000) { /* a look at all sockets, 1,000 times per second at most */
             heard = now;
             for (int i = 0; i < begun; i++) watch[i] = (struct pollfd){.fd = calls[i].fd, .events = POLLIN};
             if (poll(watch, (nfds_t)begun, 0) > 0)

@@ -3,7 +3,7 @@
     python -m benchmarks.soak --hours 8 --calls 480 [--json]
 
 First, one call of `--hours` is sent as fast as the server accepts it: by the stream's clock its layers are as long as in real
-time and hold 96 kB a second. Then follow `--calls` short calls, some at a time, as in a day of 20 an hour. The kernel reports
+time and hold 96 kB per second. Then follow `--calls` short calls, some at a time, as in a day of 20 per hour. The kernel reports
 the memory, descriptors and threads of the server's processes. Growth is the slope over the last two thirds, since the first
 calls of a process fill its caches. Leaks that depend on elapsed time are not visible here.
 """
@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument(
         "--hours", type=float, default=8, help="duration of the long call; needs 350 MB of disk per hour"
     )
-    parser.add_argument("--calls", type=int, default=480, help="short calls: 20 an hour for a day")
+    parser.add_argument("--calls", type=int, default=480, help="short calls: 20 per hour for a day")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="callreel-soak-") as name:
