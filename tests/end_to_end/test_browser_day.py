@@ -163,7 +163,8 @@ def test_agents_day(office: Office, album: Album) -> None:
         [desk.locator("canvas.waveform"), desk.locator("call-notes .note"), desk.locator(".word.now, .turn")],
     )
     correct_the_turn_of(desk, house.client, call_id, word)
-    download_all(desk, call)
+    download_layers(desk, call)
+    download_transcripts(watchers[1])
 
     # The call did not appear for another agent.
     expect(stranger.locator(".call")).to_have_count(0)
@@ -284,8 +285,8 @@ def turn_of(desk: Page, word: dict[str, Any]) -> Locator:
     return final.locator(f'.turn[data-start-ms="{begins_ms}"]')
 
 
-def download_all(desk: Page, call: dict[str, Any]) -> None:
-    """Every layer and every format of the transcript is downloaded completely."""
+def download_layers(desk: Page, call: dict[str, Any]) -> None:
+    """Every layer is downloaded completely."""
     for details in desk.locator("#layers details summary").all():
         details.click()
     links = desk.locator("#layers a[download]")
@@ -296,10 +297,17 @@ def download_all(desk: Page, call: dict[str, Any]) -> None:
             link.click()
         lengths.append(round(soundfile.info(download.value.path()).duration * 1000))
     assert sorted(lengths) == sorted(layer["duration_ms"] for layer in call["layers"])
+
+
+def download_transcripts(tab: Page) -> None:
+    """Every format of the transcript is downloaded, as corrected.
+
+    In another tab than the layers: Chromium drops the eleventh download of a tab within a second, without an event.
+    """
     texts = {}
     for ending in ("txt", "srt", "vtt", "json", "csv"):
-        with desk.expect_download() as download:
-            desk.locator(f'#downloads a[href$=".{ending}"]').click()
+        with tab.expect_download() as download:
+            tab.locator(f'#downloads a[href$=".{ending}"]').click()
         texts[ending] = download.value.path().read_text(encoding="utf-8-sig")
     assert all("This is what was really said." in text for text in texts.values())
     assert texts["vtt"].startswith("WEBVTT") and texts["srt"].startswith("1\n") and json.loads(texts["json"])

@@ -16,7 +16,6 @@ export class CallNotes extends HTMLElement {
   private version = 0;
 
   connectedCallback(): void {
-    this.hidden = false;
     required(this, "[data-mark]").addEventListener("click", () => void this.add("mark", ""));
     const form = required<HTMLFormElement>(this, "form");
     form.addEventListener("submit", (event) => {
@@ -94,6 +93,7 @@ export class CallNotes extends HTMLElement {
   }
 
   private draw(): void {
+    this.hidden = false; // only now: an empty card would grow and move what is below it
     const empty = el("li.soft.small", {}, "No notes yet.");
     required(this, "[data-notes]").replaceChildren(...(this.notes.length ? this.notes.map((note) => this.item(note)) : [empty]));
     document.dispatchEvent(new CustomEvent("notes-drawn", { detail: this.notes }));
