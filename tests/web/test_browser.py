@@ -256,6 +256,7 @@ def test_end_of_a_call_is_shown_without_a_reload(browser: Browser, base_url: str
     left_open = parts_of_call(page)
     page.reload()
     expect(page.locator("call-review[data-ready]")).to_be_attached()
+    expect(page.locator("call-notes:not([hidden])")).to_be_attached()
     assert parts_of_call(page) == left_open
     page.context.close()
 

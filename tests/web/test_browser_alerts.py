@@ -149,9 +149,11 @@ def test_supervisor_listens_from_the_wall_and_on_the_page_of_the_call(
         with place.database.write() as conn:
             calls.set_state(conn, LIVE, CallState.ENDED, NOON)
         place.bus.publish(record(place, LIVE, EventKind.CALL, state="ended"))
-        expect(page.get_by_role("alert").filter(has_text="Listening ended")).to_have_text(
-            "Listening ended: the call is over."
-        )
+        explained = page.get_by_role("alert").filter(has_text="Listening ended")
+        expect(explained).to_have_text("Listening ended: the call is over.")
+        expect(page.locator("recording-pause")).to_have_count(0)  # the page has followed the end of the call
+        expect(explained).to_be_visible()
+        expect(page.get_by_role("button", name="Listen")).to_have_count(0)
     expect(page.locator("#accesses")).to_have_count(1)
     page.reload()
     expect(page.locator("#accesses")).to_contain_text("listened")

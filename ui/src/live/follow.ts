@@ -24,8 +24,7 @@ export function followCall(page: HTMLElement): void {
     if (state !== "live") {
       transcript?.end();
       page.querySelector("recording-pause")?.remove();
-      const listening = page.querySelector<CallListening>("call-listening");
-      if (listening && !listening.listeningTo) listening.remove();
+      page.querySelector<CallListening>("call-listening")?.end();
     }
     updateStored(document.getElementById("head"), fresh.getElementById("head"));
     updateColumns(page, fresh);

@@ -38,7 +38,7 @@ export class CallListening extends HTMLElement {
   connectedCallback(): void {
     if (this.contains(this.button)) return;
     this.append(el("p.row", {}, this.button, this.state), this.problem);
-    if (this.dataset.call) addShortcuts({ key: "l", label: "Listen to the live call", run: () => this.toggle(), when: () => this.isConnected });
+    if (this.dataset.call) addShortcuts({ key: "l", label: "Listen to the live call", run: () => this.toggle(), when: () => this.isConnected && !this.button.hidden });
     this.draw();
   }
 
@@ -49,6 +49,12 @@ export class CallListening extends HTMLElement {
   /** The call that is listened to, null for none. */
   get listeningTo(): string | null {
     return this.request ? this.callId : null;
+  }
+
+  /** The call of this page is over: what is heard and said here stays until it ends, but listening cannot begin again. */
+  end(): void {
+    this.over = true;
+    if (!this.request) this.draw();
   }
 
   /** `who` names the call where the page shows several. */
