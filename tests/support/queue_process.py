@@ -17,7 +17,9 @@ from tests.support.fake_engine import retry_policy
 
 def main(database_url: str, folder: Path, name: str, queues: str) -> None:
     def say(line: str) -> None:
-        sys.stdout.write(f"{line}\n")  # at once: print() would write the end of the line later, after another thread's line
+        sys.stdout.write(
+            f"{line}\n"
+        )  # at once: print() would write the end of the line later, after another thread's line
         sys.stdout.flush()
 
     def body(steps: Steps, key: str) -> None:

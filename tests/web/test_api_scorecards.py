@@ -19,7 +19,7 @@ from callreel.domain.retention import DataKind
 from callreel.domain.transcript import TranscriptKind, Turn
 from callreel.domain.webhook import WebhookEvent
 from callreel.scorecards import forms, results, reviewing
-from callreel.store.calls import erasures, expired, holds
+from callreel.store.calls import erasures, expired, holds, live_events
 from callreel.store.db.tables import audit_entries, calls, scorecard_reviews, users
 from callreel.store.scorecards import reviews
 from callreel.store.transcripts import redactions, transcripts
@@ -550,7 +550,9 @@ def test_results_over_time_are_a_line_with_its_gaps(signed_in: As, place: Seed) 
         assert f'role="img" aria-label="Percent a month: {line}"' in page
 
 
-def test_finished_disputed_and_resolved_review_cause_one_webhook_each(signed_in: As, place: Seed) -> None:
+def test_finished_disputed_and_resolved_review_cause_one_webhook_and_live_event_each(
+    signed_in: As, place: Seed
+) -> None:
     sam, maria = signed_in("sam"), signed_in("maria")
     made(sam)
     wanted = [WebhookEvent.REVIEW_FINISHED, WebhookEvent.REVIEW_DISPUTED, WebhookEvent.REVIEW_RESOLVED]
@@ -570,6 +572,10 @@ def test_finished_disputed_and_resolved_review_cause_one_webhook_each(signed_in:
     with place.database.read() as conn:
         sent = {row.event: row.data for row in deliveries.of_endpoint(conn, endpoint.id, 9)}
         assert len(deliveries.of_endpoint(conn, endpoint.id, 9)) == len(wanted)
+        events = [
+            event.data["review"] for event in live_events.after(conn, DONE, 0, 1000) if "review" in event.data
+        ]
+    assert events == [{"id": 1, "state": state} for state in ("finished", "disputed", "changed")]
     about = {"call_id": DONE, "review_id": 1, "scorecard_id": 1, "version": 1}
     failed = {"score_percent": 0.0, "critical_failures": 1}
     assert [sent[event] for event in wanted] == [

@@ -130,6 +130,7 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     expect(compared.get_by_role("row", name="Empathy")).to_contain_text("differs by 2")
     expect(compared.get_by_role("row", name="Greeted")).not_to_contain_text("differs")
     look(ada, "comparison-dark")
+    expect(cards).to_contain_text("33.3 % agreement")  # on the page that sam has open
 
     maria = enter(browser, office_url, "maria")
     maria.goto(f"{office_url}/calls/{DONE}")
@@ -154,8 +155,8 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     expect(half_written).to_have_value("Not sent yet.")
     look(maria, "agent")
 
-    sam.reload()
-    expect(sam.locator("#scorecards")).to_contain_text("Another supervisor resolves this dispute.")
+    expect(cards).to_contain_text("Another supervisor resolves this dispute.")
+    half_written.focus()
     ada.goto(f"{office_url}/scorecards")
     look(ada, "disputed-dark")
     ada.get_by_role("link", name="Service calls, by sam").click()
@@ -167,6 +168,12 @@ def test_call_is_reviewed_compared_disputed_and_reported(
     changed = ada.locator("details[data-review]", has_text="by sam")
     expect(changed).to_contain_text("Changed by ada: You did, before the greeting.")
     expect(changed.get_by_text("before: 0.0 %")).to_be_visible()
+    expect(review).to_contain_text(
+        "Changed by ada: You did, before the greeting."
+    )  # while maria writes below it
+    maria.keyboard.press("End")
+    maria.keyboard.type(" Nearly.")
+    expect(half_written).to_have_value("Not sent yet. Nearly.")
 
     sam.goto(f"{office_url}/scorecards/results?from=2026-11-01&to=2026-11-30")
     by_agent = sam.get_by_role("region", name="Mean scores by agent and month")
@@ -184,9 +191,15 @@ def test_call_is_reviewed_compared_disputed_and_reported(
 
 
 def test_draft_is_saved_and_finished_although_responses_are_lost(browser: Browser, base_url: str) -> None:
-    page = browser.new_page()
+    context = browser.new_context()
+    page, other = context.new_page(), context.new_page()
+    page.route(
+        "**/events*", lambda route: route.abort()
+    )  # so that only its own requests tell this page what happened
     make_scorecard(page, base_url)
     begin(page, base_url)
+    other.goto(f"{base_url}/calls/{DONE}")
+    expect(other.get_by_role("button", name="Finish review")).to_be_visible()
     draft = page.get_by_role("form", name="Your review: Service calls")
 
     def lost(route: Route) -> None:
@@ -211,12 +224,14 @@ def test_draft_is_saved_and_finished_although_responses_are_lost(browser: Browse
     page.route("**/scorecards/*/finish", lost)
     draft.get_by_role("button", name="Finish review").click()
     expect(draft.get_by_role("status")).to_contain_text("cannot be reached")
+    expect(other.locator("#scorecards details[data-review]")).to_be_visible()
+    expect(other.get_by_role("button", name="Finish review")).to_have_count(0)
     page.unroute("**/scorecards/*/finish")
     draft.get_by_role("button", name="Finish review").click()
     review = page.locator("#scorecards details[data-review]")
     review.locator("summary").click()
     expect(review).to_contain_text("First and second")
-    page.close()
+    context.close()
 
 
 def test_suggestion_is_an_answer_only_when_it_is_accepted(page: Page, place: Seed) -> None:
@@ -261,9 +276,15 @@ def test_suggestion_is_an_answer_only_when_it_is_accepted(page: Page, place: See
 
 
 def test_draft_keeps_what_was_typed_while_the_server_fails(browser: Browser, base_url: str) -> None:
-    page = browser.new_page()
+    context = browser.new_context()
+    page, other = context.new_page(), context.new_page()
+    page.route(
+        "**/events*", lambda route: route.abort()
+    )  # so that only its own requests tell this page what happened
     make_scorecard(page, base_url)
     begin(page, base_url)
+    other.goto(f"{base_url}/calls/{DONE}")
+    expect(other.get_by_role("button", name="Finish review")).to_be_visible()
     draft = page.get_by_role("form", name="Your review: Service calls")
 
     def unreachable(route: Route) -> None:

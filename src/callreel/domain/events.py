@@ -34,7 +34,7 @@ def _swapped(name: str, value: Json) -> Json:
 class EventKind(StrEnum):
     """Kind of a live event; `LASTING` holds the persistent ones, which are stored and replayed."""
 
-    CALL = "call"  # {state, direction, ...}: a call began, was answered, ended, was closed; {roles_swapped}; {topic}: it was found, or there is none
+    CALL = "call"  # {state, direction, ...}: a call began, was answered, ended, was closed; {roles_swapped}; {topic}: it was found, or there is none; {review}: one was finished, disputed, upheld or changed
     LAYER = "layer"  # {layer, role, state}: a layer's state changed
     FINAL = "final"  # {role, number, start_ms, end_ms, text, confidence}
     RECORDING = "recording"  # {state, recording_sid, error_code}

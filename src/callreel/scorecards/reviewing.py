@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from callreel.cluster.event_publisher import EventPublisher
 from callreel.domain.access import RIGHTS, Right
 from callreel.domain.call import CallState
 from callreel.domain.errors import CallreelError
-from callreel.domain.events import Json
+from callreel.domain.events import EventKind, Json, LiveEvent
 from callreel.domain.ids import CallId
 from callreel.domain.webhook import WebhookEvent
 from callreel.runtime.clock import Clock
@@ -53,8 +54,9 @@ class OthersCallError(CallreelError):
 class Reviewing:
     """Of existing calls. Blocking; safe from any thread."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, publisher: EventPublisher, clock: Clock) -> None:
         self._database = database
+        self._publisher = publisher
         self._clock = clock
 
     def start(self, call_id: CallId, scorecard_id: int, by: str) -> tuple[ReviewRow, bool]:
@@ -127,8 +129,9 @@ class Reviewing:
             )
             reviews.put(conn, row)
             _describe(row, version)
-            if finish:
-                self._announce(conn, WebhookEvent.REVIEW_FINISHED, row, version)
+            event = self._announce(conn, WebhookEvent.REVIEW_FINISHED, row, version) if finish else None
+        if event is not None:
+            self._publisher.publish(event)
         return row
 
     def drafted_questions(self, call_id: CallId, review_id: int, by: str) -> tuple[Question, ...]:
@@ -174,7 +177,8 @@ class Reviewing:
             )
             reviews.put(conn, row)
             _describe(row, version)
-            self._announce(conn, WebhookEvent.REVIEW_DISPUTED, row, version)
+            event = self._announce(conn, WebhookEvent.REVIEW_DISPUTED, row, version)
+        self._publisher.publish(event)
         return row
 
     def resolve(
@@ -209,11 +213,17 @@ class Reviewing:
                 resolved = replace(resolved, answers=changed, answers_before=row.answers)
             reviews.put(conn, resolved)
             _describe(resolved, version)
-            self._announce(conn, WebhookEvent.REVIEW_RESOLVED, resolved, version)
+            event = self._announce(conn, WebhookEvent.REVIEW_RESOLVED, resolved, version)
+        self._publisher.publish(event)
         return resolved
 
-    def _announce(self, conn: Connection, event: WebhookEvent, row: ReviewRow, version: VersionRow) -> None:
-        """Order the webhooks about a review: ids and points, without names and texts, which are encrypted at rest."""
+    def _announce(
+        self, conn: Connection, event: WebhookEvent, row: ReviewRow, version: VersionRow
+    ) -> LiveEvent:
+        """Order the webhooks about a review: ids and points, without names and texts, which are encrypted at rest.
+
+        Returns the live event, which has only its state, to be published after the transaction.
+        """
         score = score_of(version.questions, row.answers)
         about: dict[str, Json] = {
             "review_id": row.id,
@@ -224,6 +234,8 @@ class Reviewing:
             "state": row.state.value,
         }
         deliveries.announce(conn, event, about, self._clock.now(), row.call_id)
+        state: Json = {"id": row.id, "state": row.state.value}
+        return self._publisher.record(conn, LiveEvent(row.call_id, EventKind.CALL, {"review": state}))
 
     def _mine(
         self, conn: Connection, call_id: CallId, review_id: int, by: str

@@ -120,7 +120,7 @@ async def _scorecards(context: Context) -> Scorecards:
 
 
 async def _reviewing(context: Context) -> Reviewing:
-    return Reviewing(context.database, context.clock)
+    return Reviewing(context.database, context.publisher, context.clock)
 
 
 async def _corrections(context: Context) -> Corrections:

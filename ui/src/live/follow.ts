@@ -77,6 +77,7 @@ export function followCall(page: HTMLElement): void {
     call: (data: { state?: string; roles_swapped?: boolean }) => {
       if (data.state === "erased" || data.roles_swapped !== undefined) location.reload();
       else if (["labels", "reviewed", "assigned_to"].some((name) => name in data)) document.dispatchEvent(new CustomEvent("triage-changed"));
+      else if ("review" in data) document.dispatchEvent(new CustomEvent("reviews-changed"));
       else if (closed && "topic" in data) refreshInsight();
       else if ("analysis" in data) analysed();
       else storedChange();

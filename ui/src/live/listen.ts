@@ -51,7 +51,7 @@ export class CallListening extends HTMLElement {
     return this.request ? this.callId : null;
   }
 
-  /** The call of this page is over: what is heard and said here stays until it ends, but listening cannot begin again. */
+  /** The call of this page is over. What plays now continues to its end, and an explanation stays. */
   end(): void {
     this.over = true;
     if (!this.request) this.draw();

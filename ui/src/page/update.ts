@@ -22,6 +22,19 @@ export function updatePart(shown: Element, fresh: Element): void {
   keepPlace(around);
 }
 
+/** Let `parent` have these children. Those that it has already are not moved. */
+export function arrange(parent: Element, children: Element[]): void {
+  for (const old of [...parent.children]) if (!children.includes(old)) old.remove();
+  children.forEach((child, at) => child === parent.children[at] || parent.insertBefore(child, parent.children[at] ?? null));
+}
+
+/** Run `change`, which may move the focused element to another place in the page: it keeps the focus. */
+export function keepFocus(change: () => void): void {
+  const focused = document.activeElement;
+  change();
+  if (focused instanceof HTMLElement && focused.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+}
+
 /** Call this when a form is sent: from now on its fields follow the server again. */
 export function markSent(form: HTMLElement, sent = true): void {
   form.toggleAttribute("data-sent", sent);

@@ -2,6 +2,7 @@
 
 import { el, required, roleNames } from "../page/dom";
 import { errorMessage, get, send } from "../page/http";
+import { arrange, keepFocus } from "../page/update";
 import { attempted } from "../page/toast";
 import { AnswerFields, momentLink } from "./answer_fields";
 import { DraftForm } from "./draft";
@@ -14,12 +15,18 @@ export class CallScorecards extends HTMLElement {
   private readonly forms = new Map<string, HTMLElement>();
   /** The ids of the disputed reviews that this person may resolve. */
   private resolvable: readonly number[] = [];
+  /** Counts the requests for the reviews, so that a response that was overtaken is recognized. */
+  private version = 0;
+  private readonly refresh = () => void this.load();
 
   connectedCallback(): void {
-    if (this.dataset.live === undefined) void this.load();
+    if (this.dataset.live !== undefined) return;
+    document.addEventListener("reviews-changed", this.refresh);
+    void this.load();
   }
 
   disconnectedCallback(): void {
+    document.removeEventListener("reviews-changed", this.refresh);
     for (const draft of this.drafts.values()) draft.close();
   }
 
@@ -33,22 +40,26 @@ export class CallScorecards extends HTMLElement {
 
   private async load(): Promise<void> {
     const body = required(this, "[data-body]");
+    const version = ++this.version;
     try {
       const [{ reviews, comparisons = [], resolvable = [] }, cards] = await Promise.all([
         get<{ reviews: Review[]; comparisons?: Comparison[]; resolvable?: number[] }>(this.address),
         this.reviewer ? get<{ scorecards: Scorecard[] }>("/api/v1/scorecards").then((answer) => answer.scorecards) : [],
       ]);
+      if (version !== this.version) return;
       this.resolvable = resolvable;
       const open = reviews.filter((review) => review.state === "draft").map((review) => this.draft(review));
+      for (const [id, draft] of this.drafts) if (!open.includes(draft)) this.leave(id, draft); // finished on another page, or the response was lost
       const finished = reviews.filter((review) => review.state !== "draft");
-      body.replaceChildren(
+      keepFocus(() => arrange(body, [
         ...finished.map((review) => this.finished(review)),
         ...comparisons.map(comparisonTable),
         ...open.map((draft) => draft.element),
         ...(this.reviewer ? [this.startForm(reviews, cards)] : []),
-      );
+      ]));
       this.hidden = !this.reviewer && !finished.length;
     } catch (error) {
+      if (version !== this.version) return;
       if (this.reviewer) this.hidden = false;
       body.replaceChildren(el("p", {}, errorMessage(error)), el("p", {}, el("button.button.quiet", { type: "button", onclick: () => void this.load() }, "Try again")));
     }
@@ -61,12 +72,17 @@ export class CallScorecards extends HTMLElement {
 
   private draft(review: Review): DraftForm {
     const done = () => {
-      this.drafts.delete(review.id);
+      this.leave(review.id, form);
       void this.load();
     };
     const form = this.drafts.get(review.id) ?? new DraftForm(`${this.address}/${review.id}`, review, done, this.dataset.model === undefined ? null : roleNames(this));
     this.drafts.set(review.id, form);
     return form;
+  }
+
+  private leave(id: number, draft: DraftForm): void {
+    draft.close();
+    this.drafts.delete(id);
   }
 
   private startForm(reviews: Review[], cards: Scorecard[]): HTMLElement {

@@ -26,7 +26,7 @@ export class DraftForm {
 
   private readonly suggestions: Suggestions | null;
 
-  /** `address` is that of the review; `done` is called when it is finished or discarded. With `names`, those of the parties, a language model can be asked for suggestions. */
+  /** `address` is that of the review; `done` is called when it is finished or discarded, and closes the form. With `names`, those of the parties, a language model can be asked for suggestions. */
   constructor(
     private readonly address: string,
     review: Review,
@@ -109,7 +109,7 @@ export class DraftForm {
     const { reviews } = await get<{ reviews: Review[] }>(list);
     const review = reviews.find((one) => `${list}/${one.id}` === this.address);
     if (!review || !this.sent.has(written(review.answers))) return false;
-    if (review.state !== "draft" && written(review.answers) === written(this.body.answers)) this.leave();
+    if (review.state !== "draft" && written(review.answers) === written(this.body.answers)) this.done();
     if (review.state !== "draft" || review.revision === this.revision) return false;
     this.revision = review.revision;
     return true;
@@ -142,13 +142,6 @@ export class DraftForm {
       if (this.unsaved) this.schedule(SAVE_AFTER_MS);
       return;
     }
-    this.leave();
-  }
-
-  /** The review is finished or discarded. */
-  private leave(): void {
-    this.unsaved = false;
-    this.close();
     this.done();
   }
 }

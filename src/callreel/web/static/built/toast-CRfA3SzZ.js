@@ -1,0 +1,1 @@
+import{o as e}from"./app-BYbDUJup.js";import{r as t}from"./http-xmwLVyRV.js";var n=5e3,r=null,i;function a(t){r||(r=e(`p.toast`,{role:`status`}),document.body.append(r)),r.textContent=t,r.classList.add(`shown`),clearTimeout(i),i=setTimeout(()=>r?.classList.remove(`shown`),n)}async function o(e,n){try{await e()}catch(e){return a(t(e)),!1}return a(n),!0}export{a as n,o as t};
