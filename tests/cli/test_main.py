@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from callreel.cli.command import as_typed
 from callreel.cli.main import app
+from callreel.runtime.typed_command import as_typed
 from tests.support.program import callreel, environment, the_line
 
 HEAVY = ("numpy", "sqlalchemy", "dbos", "fastapi", "twilio", "httpx2", "pydantic")

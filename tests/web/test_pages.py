@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,18 @@ def test_an_empty_list_says_how_to_begin(place: Seed) -> None:
         "real account yet",
     ):
         assert word in page
+
+
+def test_pages_name_commands_as_the_program_was_started(
+    ada: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "callreel"
+    program.touch(0o755)
+    monkeypatch.setattr(sys, "argv", [str(program), "serve"])
+    monkeypatch.setenv("PATH", "")
+    assert f"<code>{program} user</code>" in ada.get("/people").text
+    ada.cookies.clear()
+    assert str(program) not in ada.get("/sign-in").text, "folders of the server are nothing for strangers"
 
 
 def test_a_finished_call_shows_everything(ada: TestClient) -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-import re
-import shlex
-import shutil
 import socket
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
 from callreel.domain.errors import CallreelError, SettingsError
+from callreel.runtime.typed_command import as_typed
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -36,8 +33,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only report what would be done.")]
 
 T = TypeVar("T")
-_NAMED = re.compile(r"(?<![\w/.-])callreel(?= (?:--)?[a-z])")
-"""The program before one of its commands, in a text for people."""
 
 
 def configure(overrides: Mapping[str, object] | None = None, *, quiet: bool = True) -> Settings:
@@ -116,23 +111,6 @@ def each_call(call_ids: Iterable[CallId], work: Callable[[CallId], str], done: s
 def report(text: str, *, err: bool = False) -> None:
     """Print a command's result line, on standard output or on standard error."""
     typer.echo(f"callreel: {as_typed(text)}", err=err)
-
-
-def as_typed(text: str) -> str:
-    """`text` with `callreel COMMAND` as the person would type it: after `.venv/bin/callreel demo`, `.venv/bin/callreel serve`.
-
-    Plain where the `PATH` finds this program, and where another program runs its code.
-    """
-    return _NAMED.sub(lambda _: _program(), text)
-
-
-def _program() -> str:
-    started = Path(sys.argv[0])
-    found = shutil.which("callreel")
-    if started.name != "callreel" or not started.exists() or (found and started.samefile(found)):
-        return "callreel"
-    below = started.absolute().is_relative_to(Path.cwd())
-    return shlex.quote(str(started.absolute().relative_to(Path.cwd()) if below else started))
 
 
 def print_table(

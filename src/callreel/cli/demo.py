@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callreel.cli.command import AsJson, as_typed, configure, print_json, require_free, with_options
+from callreel.cli.command import AsJson, configure, print_json, require_free, with_options
 from callreel.cli.voices import VoiceOptions
 from callreel.domain.errors import SettingsError
+from callreel.runtime.typed_command import as_typed
 
 if TYPE_CHECKING:
     from callreel.demo.rehearsal import Plan

@@ -14,7 +14,6 @@ from typer.exceptions import TyperException
 
 from callreel import __version__
 from callreel.cli import account, demo, mcp, serve, simulate, user
-from callreel.cli.command import as_typed
 from callreel.cli.diagnose import doctor, engines, evaluate, models, settings
 from callreel.cli.keep import (
     analyse,
@@ -34,6 +33,7 @@ from callreel.cli.keep import (
 )
 from callreel.domain.errors import CallreelError
 from callreel.runtime.private_process import keep_private
+from callreel.runtime.typed_command import as_typed
 
 STOPPED = 130
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from callreel.cli.command import as_typed, configure
+from callreel.cli.command import configure
 from callreel.domain.errors import CallreelError, SettingsError, StoreError
+from callreel.runtime.typed_command import as_typed
 
 if TYPE_CHECKING:
     from callreel.ops.diagnosis import Finding

@@ -23,6 +23,7 @@ from callreel.ingest.voice_request import VoiceRequestHandler
 from callreel.runtime.counters import Counters
 from callreel.runtime.loopback import is_loopback
 from callreel.runtime.thread_pool import ThreadPool
+from callreel.runtime.typed_command import as_typed
 from callreel.store.db.types import storable_text
 from callreel.twilio.signature import SignatureCheck
 from callreel.twilio.webhooks import (
@@ -154,7 +155,9 @@ def _refusal(request: Request, url: str, fault: str) -> str:
         return "The signature is missing or wrong."
     return (
         f"The signature is missing or wrong: {fault}. The carrier must sign {url} (CALLREEL_PUBLIC_URL)."
-        " `callreel doctor` checks the settings; `callreel doctor twiml --to NUMBER` prints the answer to a call."
+        + as_typed(
+            " `callreel doctor` checks the settings; `callreel doctor twiml --to NUMBER` prints the answer to a call."
+        )
     )
 
 

@@ -15,6 +15,7 @@ from callreel import __version__
 from callreel.asr.languages import named
 from callreel.domain.call import Role
 from callreel.domain.redaction import Entity
+from callreel.runtime.typed_command import as_typed
 from callreel.web.auth.person import Person
 from callreel.web.options import WebOptions
 from callreel.web.pages import sparkline, wording
@@ -74,6 +75,7 @@ def _filters(options: WebOptions) -> dict[str, Any]:
         "month": wording.month_text,
         "number": wording.number_text,
         "code_marks": _code_marks,
+        "as_typed": as_typed,
         "measure": wording.measure_text,
         "measures": lambda head: wording.measures_text(
             head, wording.label(options.role_names.get(Role.AGENT, Role.AGENT))
