@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+from tests.support.program import free_port
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.server import free_port, machine, usage
+from benchmarks.server import machine, usage
 from callreel.asr.engines import packaged_model
 from callreel.asr.stability import same_word
 from callreel.audio.resample import upsample_all

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from benchmarks.server import REPOSITORY, Usage, free_port, usage
+from tests.support.program import free_port
+
+from benchmarks.server import REPOSITORY, Usage, usage
 
 START_S = 120.0
 PIPECAT = ("pipecat-ai[websocket]==1.14.0", "uvicorn==0.54.0")

@@ -5,7 +5,6 @@ It reaches nothing outside: the credentials are invented, and no server listens 
 
 import os
 import platform
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 import httpx2
+from tests.support.program import free_port
 
 from callreel.domain.ids import LegSid
 from callreel.simulator.calls.twiml_reader import read_twiml
@@ -126,13 +126,6 @@ class Server:
             except httpx2.HTTPError:
                 time.sleep(0.05)
         raise RuntimeError(f"the server did not start: {self.log[-2000:]}")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def usage(pid: int) -> Usage:

@@ -1,5 +1,6 @@
 """Runs the program as a separate process, without the settings of this environment."""
 
+import itertools
 import os
 import socket
 import subprocess
@@ -63,10 +64,22 @@ def new_installation(folder: Path) -> dict[str, str]:
     return {"CALLREEL_DATA_DIR": str(folder)}
 
 
+_PORTS = 1_500
+"""How many each test process has. All are below those that outgoing connections get, 32768 and above."""
+_numbers = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """A free port of this machine."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A free port of loopback. A server may take it seconds later: no connection and no other test gets it meanwhile."""
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    for number in itertools.islice(_numbers, _PORTS):
+        port = 20_000 + process * _PORTS + number % _PORTS
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+    raise RuntimeError("no port is free for the tests")
 
 
 def the_line(run: subprocess.CompletedProcess[str]) -> str:
