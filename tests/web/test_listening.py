@@ -20,11 +20,14 @@ from callreel.runtime.clock import Clock
 from callreel.store.audio.live_audio import MOST_BEHIND_MS, LiveAudio
 from callreel.store.audit import accesses
 from callreel.store.calls import calls
+from callreel.store.encryption.sealed_file import FileKeys
+from callreel.store.files.blobs import BlobStore
 from callreel.twilio.stream import Frame
 from callreel.web.api.listening import Listener
 from callreel.web.app import WebOptions
 from callreel.web.auth.auditor import Auditor
 from tests.ingest.test_lane import Listening
+from tests.support.encryption import Keys
 from tests.support.installation import eventually, frames, speech
 from tests.support.seed import DONE, LIVE, NOON, Seed
 from tests.web.conftest import As, MakeApp, browser_of
@@ -57,14 +60,14 @@ def mixed(parties: list[Samples]) -> bytes:
 
 
 @contextmanager
-def capturing(place: Seed) -> Iterator[Capture]:
+def capturing(place: Seed, keys: FileKeys | None = None) -> Iterator[Capture]:
     paused = PausedTime()
     folder = place.blobs.path("audio_recordings")
     lanes = {}
     for role in Role:
         stem = f"{role}_{LIVE}_20261122T120000Z"
         paths = LanePaths(Path(folder, f"{stem}_8000Hz.wav"), Path(folder, f"{stem}_16000Hz.wav"))
-        lanes[role] = Lane(role, paths, Listening(), block_ms=160, paused=paused)
+        lanes[role] = Lane(role, paths, Listening(), block_ms=160, paused=paused, keys=keys)
         lanes[role].begin(BEGAN_MS)
     yield Capture(lanes, paused)
     for lane in lanes.values():
@@ -84,6 +87,21 @@ def test_both_parties_are_mixed_from_now_on_and_pauses_are_silent(place: Seed) -
             calls.set_state(conn, LIVE, CallState.ENDED, NOON)
         capture.speak(160)
         assert audio.newest() is None
+
+
+def test_newest_audio_is_given_although_the_growing_files_are_encrypted(place: Seed) -> None:
+    keys = Keys()
+    folder = place.blobs.path("audio_recordings")
+    for path in folder.glob(f"*_{LIVE}_*"):
+        path.unlink()
+    audio = LiveAudio(place.database, BlobStore(place.blobs.root, keys=keys), LIVE)
+    with capturing(place, keys) as capture:
+        assert audio.newest() == b""
+        for duration_ms in (160, 480, 800):
+            said = capture.speak(duration_ms)
+            assert audio.newest() == said
+        heads = [path.read_bytes()[:4] for path in folder.glob(f"*_{LIVE}_*")]
+    assert len(heads) == 4 and b"RIFF" not in heads
 
 
 async def test_listener_that_does_not_read_neither_delays_frames_nor_gets_old_ones(place: Seed) -> None:
