@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from benchmarks.lists import AGENTS, fill
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from sqlalchemy import update
 
 from callreel.domain.call import Role
@@ -98,9 +98,8 @@ def test_week_and_dashboard(year: Seed, page: Page, base_url: str, album: Album)
     assert len(album.checked()) == 6
 
 
-def test_scorecard_and_review(year: Seed, page: Page, base_url: str, album: Album) -> None:
-    page.set_viewport_size({"width": 1200, "height": 1100})
-    page.goto(f"{base_url}/scorecards")
+def fill_in_scorecard(page: Page, url: str) -> None:
+    page.goto(f"{url}/scorecards")
     expect(page.locator("score-cards form[inert]")).to_have_count(0)
     page.get_by_label("Name", exact=True).fill("Service calls")
     for number, (text, kind) in enumerate(QUESTIONS):
@@ -110,14 +109,23 @@ def test_scorecard_and_review(year: Seed, page: Page, base_url: str, album: Albu
         question.get_by_label("Question", exact=True).fill(text)
         question.get_by_label("Answer").select_option(kind)
     page.get_by_role("group", name="Question 3").get_by_label("Critical").check()
-    album.take(page, "scorecard", [page.get_by_role("group", name="Question 1")])
+
+
+def begin_review(page: Page, url: str) -> Locator:
+    """Add the scorecard that is filled in, and begin a review with it; its form."""
     page.get_by_role("button", name="Add scorecard").click()
     expect(page.locator("[data-cards]")).to_contain_text("version 1")
-
-    page.goto(f"{base_url}/calls/{SPOKEN}")
+    page.goto(f"{url}/calls/{SPOKEN}")
     expect(page.locator("call-review[data-ready]")).to_be_attached()
     page.get_by_role("button", name="Start review").click()
-    form = page.get_by_role("form", name="Your review: Service calls")
+    return page.get_by_role("form", name="Your review: Service calls")
+
+
+def test_scorecard_and_review(year: Seed, page: Page, base_url: str, album: Album) -> None:
+    page.set_viewport_size({"width": 1200, "height": 1100})
+    fill_in_scorecard(page, base_url)
+    album.take(page, "scorecard", [page.get_by_role("group", name="Question 1")])
+    form = begin_review(page, base_url)
     form.get_by_role("group", name="Greeted the caller?").get_by_text("Yes", exact=True).click()
     page.locator('[data-view="final"] .turn .word').nth(12).click()
     understood = form.get_by_role("group", name="Understood the problem")
@@ -128,6 +136,28 @@ def test_scorecard_and_review(year: Seed, page: Page, base_url: str, album: Albu
     expect(form.get_by_role("status")).to_have_text("Draft saved: only you see it.")
     album.take(page, "review", [form.get_by_role("group", name="Greeted the caller?")])
     assert len(album.checked()) == 4
+
+
+SUGGESTED: dict[str, Any] = {
+    "answers": [
+        {"question": 1, "answer": "yes", "reason": "Says a greeting and a name first.", "turns": [1]},
+        {"question": 2, "answer": "4", "reason": "Asks whether people are inside, and where the switch is.", "turns": [3, 7]},
+        {"question": 3, "answer": "yes", "reason": "Half an hour is promised.", "turns": [9]},
+    ]
+}  # fmt: skip
+
+
+def test_suggested_answers(place: Seed, page: Page, album: Album) -> None:
+    add_spoken_call(place)
+    with asking(place, completion(SUGGESTED), demo=True) as (app, _), serving(app, place) as url:
+        page.set_viewport_size({"width": 1200, "height": 1100})
+        fill_in_scorecard(page, url)
+        form = begin_review(page, url)
+        form.get_by_role("button", name="Suggest answers").click()
+        suggestion = form.get_by_role("group", name="Suggestion: Greeted the caller?")
+        album.take(page, "suggestions", [form.get_by_role("button", name="Suggest answers"), suggestion])
+        page.goto("about:blank")  # the server ends first
+    assert len(album.checked()) == 2
 
 
 ELEVATOR: dict[str, Any] = {
