@@ -22,6 +22,7 @@ from callreel.simulator.sound.voices import load_voice, shipped_voice
 from tests.end_to_end.house import TECHNICIAN, House
 from tests.end_to_end.live_files import codes, holder, live_files, script
 from tests.end_to_end.office import ALL_BY_DEFAULT_ENGINE
+from tests.support.encryption import contents
 
 RATE_HZ = 8_000
 TRACKS = {Role.AGENT: Track.INBOUND, Role.TECHNICIAN: Track.OUTBOUND}
@@ -147,17 +148,15 @@ def assert_nowhere(house: House, call: dict[str, Any], outcome: CallOutcome) -> 
                 if len(set(piece)) > 12:  # not silence
                     secrets += [piece, base64.b64encode(piece), mulaw.decode(piece).tobytes()]
     assert len(secrets) > 30
-    for path in everything(house):
-        held = path.read_bytes()
+    for path, held in everything(house).items():
         assert not any(secret in held for secret in secrets), path
 
 
-def everything(house: House) -> Iterator[Path]:
+def everything(house: House) -> dict[Path, bytes]:
     """Every file, with databases and their write-ahead logs, that of the durable engine, and the server's log."""
-    # The disk check writes and removes a file of its own every few seconds.
-    found = [path for path in house.folder.rglob("*") if ".check." not in str(path) and path.is_file()]
+    found = contents(house.folder)
     assert {"app.db", "stages.db", "server.log"} <= {path.name for path in found}
-    yield from found
+    return found
 
 
 @pytest.mark.slow
@@ -185,9 +184,8 @@ def test_spoken_words_of_a_pause_are_nowhere(tmp_path: Path) -> None:
             assert not any(word in text for word in SECRET_WORDS), text
         exported = house.client.get(f"/calls/{call['call_id']}/transcript.txt").text
         assert exported.count("[recording paused]") == 1
-        for path in everything(house):
-            held = path.read_bytes().lower()
-            assert not any(word.encode() in held for word in SECRET_WORDS[:3]), path
+        for path, held in everything(house).items():
+            assert not any(word.encode() in held.lower() for word in SECRET_WORDS[:3]), path
 
 
 FAULTS = {

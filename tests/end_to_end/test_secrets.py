@@ -1,6 +1,7 @@
 """A day's use at debug level: no output has a secret, no log a word or a number, and only this user can read the files."""
 
 import json
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from callreel.simulator.scenario import CallScript
 from callreel.simulator.sound.voices import load_voice, shipped_voice
 from callreel.web.auth.signin import COOKIE
 from tests.end_to_end.house import ACCOUNT, AUTH_TOKEN, TECHNICIAN, House
+from tests.support.encryption import undisturbed
 from tests.support.program import run
 from tests.web.route_table import TABLE, filled
 
@@ -169,9 +171,12 @@ def test_no_log_line_or_command_has_a_word_or_number_of_a_call(day: Day) -> None
 
 
 def test_files_and_folders_are_private(day: Day) -> None:
-    found = [path for root in (day.house.data_dir, day.backup) for path in (root, *root.rglob("*"))]
-    assert {"app.db", "stages.db", "manifest.json"} <= {path.name for path in found}
-    assert [str(path) for path in found if not path.is_symlink() and path.stat().st_mode & 0o077] == []
+    roots = (day.house.data_dir, day.backup)
+    modes = undisturbed(
+        lambda: {path: path.lstat().st_mode for root in roots for path in (root, *root.rglob("*"))}
+    )
+    assert {"app.db", "stages.db", "manifest.json"} <= {path.name for path in modes}
+    assert [str(path) for path, mode in modes.items() if not stat.S_ISLNK(mode) and mode & 0o077] == []
 
 
 def test_no_process_writes_a_core_dump(day: Day) -> None:

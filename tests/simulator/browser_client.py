@@ -32,14 +32,14 @@ PIECE = 800
 
 
 class _Voice(MediaStreamTrack):
-    """Mu-law frames of `samples`, in a loop; silence while muted."""
+    """Mu-law frames of 20 ms of `samples`, in a loop; silence while muted. `frames_given` counts them."""
 
     kind = "audio"
 
     def __init__(self, samples: Any) -> None:
         super().__init__()
         self._codes = mulaw.encode(samples[: len(samples) // 160 * 160])
-        self._count = 0
+        self.frames_given = 0
         self._due_s = 0.0
         self.muted = False
 
@@ -49,10 +49,10 @@ class _Voice(MediaStreamTrack):
         loop = asyncio.get_running_loop()
         self._due_s = self._due_s + 0.02 if self._due_s else loop.time()
         await asyncio.sleep(max(0.0, self._due_s - loop.time()))
-        at = self._count * 160 % len(self._codes)
+        at = self.frames_given * 160 % len(self._codes)
         packet = Packet(bytes([mulaw.SILENCE]) * 160 if self.muted else self._codes[at : at + 160])
-        packet.pts, packet.time_base = self._count * 160, fractions.Fraction(1, 8000)
-        self._count += 1
+        packet.pts, packet.time_base = self.frames_given * 160, fractions.Fraction(1, 8000)
+        self.frames_given += 1
         return packet
 
 

@@ -1,8 +1,9 @@
 """Keys for tests, and a search for plain bytes in a folder."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -10,6 +11,8 @@ from callreel.domain.errors import EncryptionKeyError
 from callreel.store.db.database import Database
 from callreel.store.encryption.keyring import Keyring
 from callreel.store.encryption.master_keys import MasterKeys
+
+T = TypeVar("T")
 
 MASTER = "2026a=" + base64.b64encode(b"a" * 32).decode()
 OTHER_MASTER = "2026b=" + base64.b64encode(b"b" * 32).decode()
@@ -40,10 +43,25 @@ def keyring_of(database: Database, masters: str) -> Keyring:
 
 def files_with(folder: Path, wanted: Iterable[bytes]) -> list[str]:
     """The files below a folder, with hidden ones, that contain any of these byte strings."""
-    searched = list(wanted)
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    assert paths and searched
-    return [str(path.relative_to(folder)) for path in paths if _contains(path.read_bytes(), searched)]
+    searched, found = list(wanted), contents(folder)
+    assert found and searched
+    return [str(path.relative_to(folder)) for path, held in found.items() if _contains(held, searched)]
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file below a folder, with hidden ones."""
+    return undisturbed(
+        lambda: {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    )
+
+
+def undisturbed(look: Callable[[], T]) -> T:
+    """What `look` finds in a folder that a server uses: it looks again if a file was renamed or removed meanwhile."""
+    while True:
+        try:
+            return look()
+        except FileNotFoundError:
+            continue
 
 
 def _contains(data: bytes, wanted: Iterable[bytes]) -> bool:
