@@ -99,7 +99,9 @@ class PostgresServer:
                 user=self._owner, env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
             )  # fmt: skip
         if done.returncode:
-            raise RuntimeError(f"{program} failed: {(self._folder / 'commands.log').read_text()[-1500:]}")
+            logs = [self._folder / name for name in ("commands.log", "postgres.log")]
+            texts = [log.read_text()[-1500:] for log in logs if log.exists()]
+            raise RuntimeError(f"{program} failed: {chr(10).join(texts)}")
 
 
 @contextmanager
